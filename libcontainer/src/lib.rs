@@ -1,0 +1,8 @@
+//! OCI containers on Linux, for programs that want to run one.
+//!
+//! Reading order: [`error`] (the vocabulary) → `spec` (what is asked) → `host` (what the kernel
+//! offers) → `plan` (what is decided) → `create` (what is done) → `state` and `verbs`.
+
+pub mod error;
+
+pub use error::{At, Error, Result, Step};

@@ -1,0 +1,3 @@
+//! The `corten` binary: parse, dispatch, exit code.
+
+fn main() {}
