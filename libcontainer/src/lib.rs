@@ -3,6 +3,8 @@
 //! Reading order: [`error`] (the vocabulary) → `spec` (what is asked) → `host` (what the kernel
 //! offers) → `plan` (what is decided) → `create` (what is done) → `state` and `verbs`.
 
+pub mod create;
 pub mod error;
+pub mod plan;
 
 pub use error::{At, Error, Result, Step};
