@@ -6,5 +6,6 @@
 pub mod create;
 pub mod error;
 pub mod plan;
+pub mod spec;
 
 pub use error::{At, Error, Result, Step};
