@@ -5,6 +5,7 @@
 
 pub mod create;
 pub mod error;
+pub mod host;
 pub mod plan;
 pub mod spec;
 
