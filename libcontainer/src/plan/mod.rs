@@ -3,6 +3,9 @@
 //! [`Plan::build`](Plan) has one line per part; each part is a file. `create` carries a plan out
 //! and `corten explain` prints it.
 
+pub mod mount_options;
+pub mod paths;
+
 use std::path::PathBuf;
 
 /// What the caller wants beside the configuration: the flags of `create` and `run`.
