@@ -8,5 +8,6 @@ pub mod error;
 pub mod host;
 pub mod plan;
 pub mod spec;
+pub mod sys;
 
 pub use error::{At, Error, Result, Step};

@@ -1,0 +1,97 @@
+//! Becoming another program, and whether that can work.
+
+use std::ffi::{CStr, c_char};
+use std::io;
+use std::os::fd::AsFd;
+
+use super::{done_long, raw};
+
+/// Becomes another program (`execve(2)`); returns only to say why not.
+///
+/// # Safety
+/// `argv` and `envp` are null-terminated arrays of pointers to C strings.
+pub unsafe fn execve(
+    path: &CStr,
+    argv: *const *const c_char,
+    envp: *const *const c_char,
+) -> io::Error {
+    // SAFETY: `path` ends in NUL; the arrays are our caller's promise.
+    unsafe { libc::execve(path.as_ptr(), argv, envp) };
+    io::Error::last_os_error()
+}
+
+/// Becomes the program of an fd, with `AT_EMPTY_PATH` and an empty path (`execveat(2)`,
+/// Linux 3.19); returns only to say why not.
+///
+/// # Safety
+/// As [`execve`].
+pub unsafe fn execveat(
+    dir: impl AsFd,
+    path: &CStr,
+    argv: *const *const c_char,
+    envp: *const *const c_char,
+    flags: i32,
+) -> io::Error {
+    // SAFETY: `path` ends in NUL; the arrays are our caller's promise.
+    unsafe { libc::syscall(libc::SYS_execveat, raw(&dir), path.as_ptr(), argv, envp, flags) };
+    io::Error::last_os_error()
+}
+
+/// Whether our effective ids may execute `path` below `dir` (`faccessat2(2)`, Linux 5.8).
+///
+/// # Errors
+/// `EACCES` when not, and on a noexec mount; `ENOENT`.
+pub fn access_x(dir: impl AsFd, path: &CStr) -> io::Result<()> {
+    // SAFETY: `path` ends in NUL.
+    done_long(unsafe {
+        libc::syscall(libc::SYS_faccessat2, raw(&dir), path.as_ptr(), libc::X_OK, libc::AT_EACCESS)
+    })
+}
+
+/// Whether the kernel knows this `SECCOMP_RET_*` action (`seccomp(2)`, Linux 4.14).
+pub fn seccomp_get_action_avail(action: u32) -> bool {
+    let get = libc::SECCOMP_GET_ACTION_AVAIL;
+    // SAFETY: the kernel reads one u32.
+    done_long(unsafe { libc::syscall(libc::SYS_seccomp, get, 0, &raw const action) }).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::clone::{CloneArgs, Forked, WaitStatus, clone3, exit, wait_pidfd};
+    use crate::sys::fd::CWD;
+
+    fn become_shell() -> i32 {
+        let argv = [c"sh".as_ptr(), c"-c".as_ptr(), c"exit 9".as_ptr(), std::ptr::null()];
+        let envp = [std::ptr::null()];
+        // SAFETY: both arrays end in null and hold C strings.
+        let why = unsafe { execve(c"/no/such", argv.as_ptr(), envp.as_ptr()) };
+        if why.raw_os_error() != Some(libc::ENOENT) {
+            return 1;
+        }
+        // SAFETY: as above.
+        unsafe { execveat(CWD, c"/bin/sh", argv.as_ptr(), envp.as_ptr(), 0) };
+        2
+    }
+
+    #[test]
+    fn execve_becomes_or_says_why() {
+        let args = CloneArgs { flags: 0, cgroup: None, exit_signal: libc::SIGCHLD };
+        // SAFETY: the child makes system calls only.
+        match unsafe { clone3(&args) }.unwrap() {
+            Forked::Child => exit(become_shell()),
+            Forked::Parent { pidfd, .. } => {
+                assert_eq!(wait_pidfd(&pidfd).unwrap(), WaitStatus::Exited(9));
+            }
+        }
+    }
+
+    #[test]
+    fn what_may_be_executed() {
+        assert!(access_x(CWD, c"/bin/sh").is_ok());
+        let refused = access_x(CWD, c"/etc/passwd").unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EACCES));
+        assert!(seccomp_get_action_avail(libc::SECCOMP_RET_ERRNO));
+        assert!(!seccomp_get_action_avail(0x7ffe_0001));
+    }
+}
