@@ -94,6 +94,52 @@ pub enum Step {
 }
 
 impl Step {
+    /// Every step, in the order of their numbers.
+    pub const ALL: &[Step] = &[
+        Step::ReadConfig,
+        Step::CheckConfig,
+        Step::ProbeHost,
+        Step::State,
+        Step::Seal,
+        Step::Cgroup,
+        Step::Clone,
+        Step::IdMap,
+        Step::Namespace,
+        Step::Network,
+        Step::Rootfs,
+        Step::Mount,
+        Step::Device,
+        Step::PivotRoot,
+        Step::Mask,
+        Step::Console,
+        Step::Hostname,
+        Step::Sysctl,
+        Step::Label,
+        Step::Keyring,
+        Step::Rlimit,
+        Step::Scheduler,
+        Step::User,
+        Step::Capabilities,
+        Step::Seccomp,
+        Step::Cwd,
+        Step::Personality,
+        Step::IntelRdt,
+        Step::Fds,
+        Step::Hook,
+        Step::Exec,
+        Step::Start,
+        Step::Kill,
+        Step::Delete,
+        Step::Notify,
+        Step::Output,
+        Step::Wait,
+    ];
+
+    /// The step with this number, as it travels from the init stage.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+
     /// The words used in messages.
     pub const fn words(self) -> &'static str {
         match self {
@@ -240,6 +286,13 @@ impl<T, E: Into<io::Error>> At<T> for std::result::Result<T, E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_places_in_the_table() {
+        for (number, step) in Step::ALL.iter().enumerate() {
+            assert_eq!(*step as usize, number);
+        }
+    }
 
     #[test]
     fn errno_prints_as_go_prints_it() {

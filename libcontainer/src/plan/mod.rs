@@ -3,8 +3,14 @@
 //! [`Plan::build`](Plan) has one line per part; each part is a file. `create` carries a plan out
 //! and `corten explain` prints it.
 
+pub mod idmap;
 pub mod mount_options;
+pub mod namespaces;
 pub mod paths;
+pub mod process;
+pub mod sched;
+pub mod security;
+pub mod text;
 
 use std::path::PathBuf;
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_int, c_long};
 
@@ -106,6 +107,41 @@ pub unsafe fn clone3(args: &CloneArgs<'_>) -> io::Result<Forked> {
     let pid = i32::try_from(pid).map_err(|_| errno(libc::EOVERFLOW))?;
     // SAFETY: the kernel stored a new fd because CLONE_PIDFD was asked for.
     Ok(Forked::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })
+}
+
+/// Whether this process is a child made by [`spawn`] that has not become another program yet:
+/// an allocator may look at it to enforce the rules of the init stage.
+pub static IN_CHILD: AtomicBool = AtomicBool::new(false);
+
+/// A child of ours.
+#[derive(Debug)]
+pub struct Child {
+    /// Its pid as we see it.
+    pub pid: i32,
+    /// The same without the races of a number; close-on-exec.
+    pub pidfd: OwnedFd,
+}
+
+/// [`clone3`] whose child runs `work` on its copy of `with`, all signals blocked.
+///
+/// `work` keeps the rules of [`clone3`]: system calls only. A breach of them cannot corrupt
+/// memory (the child has its own), but may wait for ever for a lock that another thread held.
+///
+/// # Errors
+/// As [`clone3`].
+pub fn spawn<T>(args: &CloneArgs<'_>, with: &mut T, work: fn(&mut T) -> !) -> io::Result<Child> {
+    let mask = super::signal::block_all()?;
+    // SAFETY: the child calls only `work`, which makes system calls only: our caller's promise.
+    let forked = unsafe { clone3(args) };
+    if let Ok(Forked::Child) = forked {
+        IN_CHILD.store(true, Ordering::Relaxed);
+        work(with)
+    }
+    super::signal::restore(mask)?;
+    match forked? {
+        Forked::Parent { pid, pidfd } => Ok(Child { pid, pidfd }),
+        Forked::Child => exit(1),
+    }
 }
 
 /// Ends the process at once: no destructors, no exit handlers, no flushed buffers (`_exit(2)`).

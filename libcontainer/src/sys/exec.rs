@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_char};
 use std::io;
 use std::os::fd::AsFd;
 
+use super::argv::ArgV;
 use super::{done_long, raw};
 
 /// Becomes another program (`execve(2)`); returns only to say why not.
@@ -18,6 +19,12 @@ pub unsafe fn execve(
     // SAFETY: `path` ends in NUL; the arrays are our caller's promise.
     unsafe { libc::execve(path.as_ptr(), argv, envp) };
     io::Error::last_os_error()
+}
+
+/// [`execve`] with vectors that were made ready before clone3.
+pub fn exec(path: &CStr, argv: &ArgV, envp: &ArgV) -> io::Error {
+    // SAFETY: an ArgV is a null-terminated array of C strings that it owns.
+    unsafe { execve(path, argv.as_ptr(), envp.as_ptr()) }
 }
 
 /// Becomes the program of an fd, with `AT_EMPTY_PATH` and an empty path (`execveat(2)`,

@@ -14,12 +14,14 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("the credential calls of 32-bit kernels take 16-bit ids under the same names");
 
+pub mod argv;
 pub mod clone;
 pub mod cred;
 pub mod exec;
 pub mod fd;
 pub mod mount;
 pub mod sched;
+pub mod shared;
 pub mod signal;
 pub mod tty;
 

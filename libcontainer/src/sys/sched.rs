@@ -29,7 +29,7 @@ pub fn getrlimit(resource: u32) -> io::Result<(u64, u64)> {
 }
 
 /// A scheduling policy with its parameters (`sched_setattr(2)`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct SchedAttr {
     /// `SCHED_*`.
     pub policy: u32,

@@ -57,6 +57,17 @@ pub fn pwrite(fd: impl AsFd, bytes: &[u8], offset: i64) -> io::Result<usize> {
     retry(|| size(unsafe { libc::pwrite(raw(&fd), bytes.as_ptr().cast(), bytes.len(), offset) }))
 }
 
+/// Reads at an offset, leaving the position alone (`pread(2)`).
+///
+/// # Errors
+/// As [`read`]; `ESPIPE` for what has no position.
+pub fn pread(fd: impl AsFd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let offset = i64::try_from(offset).map_err(|_| errno(libc::EINVAL))?;
+    let (start, length) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: the kernel writes at most `length` bytes, which `buffer` has.
+    retry(|| size(unsafe { libc::pread(raw(&fd), start, length, offset) }))
+}
+
 /// Moves the position; returns the new one (`lseek(2)`).
 ///
 /// # Errors
@@ -163,6 +174,22 @@ pub fn fcntl_setfl(fd: impl AsFd, flags: i32) -> io::Result<()> {
 pub fn is_open(fd: RawFd) -> bool {
     // SAFETY: takes no pointers; F_GETFD only looks.
     unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
+}
+
+/// Whether fd number `number` is open and passes execve: left there by the caller, not by us.
+pub fn is_inheritable(number: u32) -> bool {
+    // SAFETY: takes no pointers; F_GETFD only looks.
+    let flags = unsafe { libc::fcntl(number.cast_signed(), libc::F_GETFD) };
+    flags != -1 && flags & libc::FD_CLOEXEC == 0
+}
+
+/// Standard input, output or error (0 to 2), when it is open.
+pub fn stdio(number: RawFd) -> Option<BorrowedFd<'static>> {
+    if !(0..3).contains(&number) || !is_open(number) {
+        return None;
+    }
+    // SAFETY: it is open, and nobody in this program closes stdio.
+    Some(unsafe { BorrowedFd::borrow_raw(number) })
 }
 
 /// A file in memory (`memfd_create(2)`); `MFD_*` in `flags`.
