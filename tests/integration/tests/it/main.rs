@@ -1,0 +1,13 @@
+//! The integration tests: one binary, one module for each module of the runtime.
+//!
+//! A test is named `module::what_it_proves`; `docs/spec-coverage.md` refers to these names. A comment that
+//! begins `runc:` says where runc differs, and with which version that was seen.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod harness_itself;
+mod process;
