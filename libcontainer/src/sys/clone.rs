@@ -294,6 +294,13 @@ pub fn getppid() -> i32 {
     i32::try_from(pid).unwrap_or(-1)
 }
 
+/// Whether we lead our session (`getsid(2)`).
+pub fn leads_session() -> bool {
+    // SAFETY: takes no pointers.
+    let session = unsafe { libc::getsid(0) };
+    session == getpid()
+}
+
 /// Signals a process by pid, a group by negative pid (`kill(2)`).
 ///
 /// # Errors

@@ -270,20 +270,12 @@ pub fn getcwd(buffer: &mut [u8]) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::clone::{CloneArgs, Forked, WaitStatus, clone3, exit, wait_pidfd};
-    /// Runs `work` in a child; 0 when it held, else the number of the line that did not.
-    fn in_child(work: fn() -> u32) -> WaitStatus {
-        let args = CloneArgs { flags: 0, cgroup: None, exit_signal: libc::SIGCHLD };
-        // SAFETY: the work of these tests makes system calls only.
-        match unsafe { clone3(&args) }.unwrap() {
-            Forked::Child => exit(work().cast_signed()),
-            Forked::Parent { pidfd, .. } => wait_pidfd(&pidfd).unwrap(),
-        }
-    }
+    use crate::sys::clone::WaitStatus;
+    use crate::sys::testing::{in_child, root};
 
     #[test]
     fn capabilities_are_dropped_for_good() {
-        let status = in_child(|| {
+        let status = in_child(0, || {
             let Ok(before) = capget() else { return 1 };
             let less = CapSets { effective: 0, permitted: before.permitted, inheritable: 0 };
             if capset(less).is_err() || capget().ok() != Some(less) {
@@ -292,19 +284,18 @@ mod tests {
             if capset(CapSets::default()).is_err() || capset(before).is_ok() != (before == less) {
                 return 3;
             }
-            u32::from(cap_ambient_clear().is_err())
+            i32::from(cap_ambient_clear().is_err())
         });
         assert_eq!(status, WaitStatus::Exited(0));
     }
 
     #[test]
     fn ids_change_when_root() {
-        // SAFETY: takes no pointers.
-        if unsafe { libc::geteuid() } != 0 {
+        if !root() {
             eprintln!("skipped: needs root");
             return;
         }
-        let status = in_child(|| {
+        let status = in_child(0, || {
             let ids = setgroups(&[7, 8])
                 .and_then(|()| setresgid(11, 11, 11))
                 .and_then(|()| set_keepcaps(true))
@@ -312,14 +303,14 @@ mod tests {
             // SAFETY: takes no pointers.
             let now = unsafe { (libc::getuid(), libc::getegid(), libc::getgroups(0, 0 as _)) };
             let kept = capget().is_ok_and(|sets| sets.permitted != 0 && sets.effective == 0);
-            u32::from(ids.is_err() || now != (12, 11, 2) || !kept || setresuid(0, 0, 0).is_ok())
+            i32::from(ids.is_err() || now != (12, 11, 2) || !kept || setresuid(0, 0, 0).is_ok())
         });
         assert_eq!(status, WaitStatus::Exited(0));
     }
 
     #[test]
     fn place_and_flags() {
-        let status = in_child(|| {
+        let status = in_child(0, || {
             let mut here = [0; 64];
             let moved = chdir(c"/proc").and_then(|()| getcwd(&mut here));
             let steps = [

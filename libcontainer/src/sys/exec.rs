@@ -65,8 +65,9 @@ pub fn seccomp_get_action_avail(action: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::clone::{CloneArgs, Forked, WaitStatus, clone3, exit, wait_pidfd};
+    use crate::sys::clone::WaitStatus;
     use crate::sys::fd::CWD;
+    use crate::sys::testing::in_child;
 
     fn become_shell() -> i32 {
         let argv = [c"sh".as_ptr(), c"-c".as_ptr(), c"exit 9".as_ptr(), std::ptr::null()];
@@ -83,14 +84,7 @@ mod tests {
 
     #[test]
     fn execve_becomes_or_says_why() {
-        let args = CloneArgs { flags: 0, cgroup: None, exit_signal: libc::SIGCHLD };
-        // SAFETY: the child makes system calls only.
-        match unsafe { clone3(&args) }.unwrap() {
-            Forked::Child => exit(become_shell()),
-            Forked::Parent { pidfd, .. } => {
-                assert_eq!(wait_pidfd(&pidfd).unwrap(), WaitStatus::Exited(9));
-            }
-        }
+        assert_eq!(in_child(0, become_shell), WaitStatus::Exited(9));
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub mod mount;
 pub mod sched;
 pub mod shared;
 pub mod signal;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tty;
 
 use std::io;

@@ -304,29 +304,14 @@ pub fn chroot(path: &CStr) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::clone::{CLONE_NEWNS, CLONE_NEWUSER, CloneArgs, Forked};
-    use crate::sys::clone::{WaitStatus, clone3, exit, wait_pidfd};
+    use crate::sys::clone::CLONE_NEWNS;
     use crate::sys::fd::{CWD, fs_magic, mkdirat, open};
+    use crate::sys::testing::{hold, in_namespaces};
 
-    /// Runs `work` in a child with a mount namespace of its own; returns its verdict: 0 or the
-    /// errno of its failure.
     fn in_mount_namespace(work: fn() -> io::Result<()>) -> i32 {
-        // SAFETY: takes no pointers.
-        let root = unsafe { libc::geteuid() } == 0;
-        let flags = if root { CLONE_NEWNS } else { CLONE_NEWNS | CLONE_NEWUSER };
-        let args = CloneArgs { flags, cgroup: None, exit_signal: libc::SIGCHLD };
-        // SAFETY: the work of these tests makes system calls only.
-        match unsafe { clone3(&args) }.unwrap() {
-            Forked::Child => {
-                let private = libc::MS_REC | libc::MS_PRIVATE;
-                let verdict = mount(None, c"/", None, private, None).and_then(|()| work());
-                exit(verdict.err().and_then(|e| e.raw_os_error()).unwrap_or(0))
-            }
-            Forked::Parent { pidfd, .. } => match wait_pidfd(&pidfd).unwrap() {
-                WaitStatus::Exited(code) => code,
-                WaitStatus::Signaled(signal) => 1000 + signal,
-            },
-        }
+        in_namespaces(CLONE_NEWNS, || {
+            mount(None, c"/", None, libc::MS_REC | libc::MS_PRIVATE, None).and_then(|()| work())
+        })
     }
 
     fn tmpfs(size: &CStr) -> io::Result<OwnedFd> {
@@ -342,16 +327,12 @@ mod tests {
         mkdirat(&made, c"sub", 0o755)?;
         let place = open(c"/mnt", libc::O_PATH | libc::O_DIRECTORY)?;
         move_mount_fd(&made, &place)?;
-        if fs_magic(open(c"/mnt/sub", libc::O_PATH)?)? != libc::TMPFS_MAGIC {
-            return Err(io::Error::from_raw_os_error(libc::EILSEQ));
-        }
+        hold(fs_magic(open(c"/mnt/sub", libc::O_PATH)?)? == libc::TMPFS_MAGIC)?;
         let copy = open_tree(CWD, c"/mnt", OPEN_TREE_CLONE | AT_RECURSIVE)?;
         let attr = MountAttr { set: MOUNT_ATTR_RDONLY, ..MountAttr::default() };
         mount_setattr(&copy, c"", AT_EMPTY_PATH, &attr)?;
-        match mkdirat(&copy, c"refused", 0o755) {
-            Err(e) if e.raw_os_error() == Some(libc::EROFS) => {}
-            _ => return Err(io::Error::from_raw_os_error(libc::EILSEQ)),
-        }
+        let refused = mkdirat(&copy, c"refused", 0o755).err().and_then(|e| e.raw_os_error());
+        hold(refused == Some(libc::EROFS))?;
         mkdirat(&made, c"allowed", 0o755)?;
         umount2(c"/mnt", libc::MNT_DETACH)
     }
@@ -373,10 +354,7 @@ mod tests {
         let mut words = [0; 256];
         let n = fs_context_log(&context, &mut words)?;
         let told = words[..n].windows(4).any(|part| part == b"size");
-        match refused.and_then(|e| e.raw_os_error()) {
-            Some(libc::EINVAL) if told => Ok(()),
-            _ => Err(io::Error::from_raw_os_error(libc::EILSEQ)),
-        }
+        hold(told && refused.and_then(|e| e.raw_os_error()) == Some(libc::EINVAL))
     }
 
     #[test]

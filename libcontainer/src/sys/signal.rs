@@ -130,9 +130,8 @@ pub fn read_signal(signalfd: impl AsFd) -> io::Result<Option<Arrived>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::clone::{
-        CloneArgs, Forked, WaitStatus, clone3, exit, getpid, kill, wait_pidfd,
-    };
+    use crate::sys::clone::{WaitStatus, getpid, kill};
+    use crate::sys::testing::in_child;
 
     #[test]
     fn sets() {
@@ -164,14 +163,7 @@ mod tests {
 
     #[test]
     fn a_child_reads_and_resets() {
-        let args = CloneArgs { flags: 0, cgroup: None, exit_signal: libc::SIGCHLD };
-        // SAFETY: the child makes system calls only.
-        match unsafe { clone3(&args) }.unwrap() {
-            Forked::Child => exit(blocked_signal_is_read_then_reset_one_kills().unwrap_or(4)),
-            Forked::Parent { pidfd, .. } => {
-                let status = wait_pidfd(&pidfd).unwrap();
-                assert_eq!(status, WaitStatus::Signaled(libc::SIGUSR1));
-            }
-        }
+        let status = in_child(0, || blocked_signal_is_read_then_reset_one_kills().unwrap_or(4));
+        assert_eq!(status, WaitStatus::Signaled(libc::SIGUSR1));
     }
 }

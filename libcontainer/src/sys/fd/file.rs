@@ -298,6 +298,7 @@ pub fn proc_fd_path(fd: impl AsFd, buffer: &mut [u8; PROC_FD_PATH]) -> &CStr {
 mod tests {
     use super::*;
     use crate::sys::fd::{fstat, open};
+    use crate::sys::testing::{hold, in_namespaces};
 
     #[test]
     fn proc_path_leads_back() {
@@ -344,27 +345,30 @@ mod tests {
         fdatasync(&to).unwrap();
     }
 
-    #[test]
-    fn table_of_fds() {
-        let file = memfd(c"table", 0).unwrap();
+    fn table() -> io::Result<()> {
+        let file = memfd(c"table", 0)?;
         let number = 900;
-        dup3(&file, number, 0).unwrap();
-        assert!(is_open(number));
+        dup3(&file, number, 0)?;
+        hold(is_open(number))?;
         // SAFETY: dup3 has just made it and nobody else owns it.
         let copy = unsafe { OwnedFd::from_raw_fd(number) };
-        let cloexec = || {
-            // SAFETY: takes no pointers.
-            check(unsafe { libc::fcntl(number, libc::F_GETFD) }).unwrap() & libc::FD_CLOEXEC != 0
-        };
-        assert!(!cloexec());
-        close_range(900, 900, CLOSE_RANGE_CLOEXEC).unwrap();
-        assert!(cloexec());
-        dup3(&copy, number, 0).unwrap();
-        assert!(!cloexec());
-        let flags = fcntl_getfl(&copy).unwrap();
-        fcntl_setfl(&copy, flags | libc::O_NONBLOCK).unwrap();
-        assert_ne!(fcntl_getfl(&file).unwrap() & libc::O_NONBLOCK, 0);
+        // SAFETY: takes no pointers.
+        let cloexec = || unsafe { libc::fcntl(number, libc::F_GETFD) } & libc::FD_CLOEXEC != 0;
+        hold(!cloexec())?;
+        close_range(900, 900, CLOSE_RANGE_CLOEXEC)?;
+        hold(cloexec())?;
+        dup3(&copy, number, 0)?;
+        hold(!cloexec())?;
+        let flags = fcntl_getfl(&copy)?;
+        fcntl_setfl(&copy, flags | libc::O_NONBLOCK)?;
+        hold(fcntl_getfl(&file)? & libc::O_NONBLOCK != 0)?;
         drop(copy);
-        assert!(!is_open(number));
+        hold(!is_open(number))
+    }
+
+    #[test]
+    fn table_of_fds() {
+        // In a process of its own: numbers are shared by all threads.
+        assert_eq!(in_namespaces(0, table), 0);
     }
 }

@@ -21,7 +21,7 @@ pub use file::{
 };
 pub use open::{
     CWD, RESOLVE_BENEATH, RESOLVE_CACHED, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
-    RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, linkat, mkdirat, mkfifoat, mknodat, open, openat,
+    RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, STDIO, linkat, mkdirat, mkfifoat, mknodat, open, openat,
     openat2, readlinkat, renameat, symlinkat, unlinkat,
 };
 pub use socket::{

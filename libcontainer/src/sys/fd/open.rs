@@ -10,6 +10,12 @@ use crate::sys::{done, errno, owned, owned_long, raw, retry, size};
 // SAFETY: AT_FDCWD is not -1 and every *at call accepts it as long as the program runs.
 pub const CWD: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) };
 
+/// Standard input, output and error, which are open whenever an init stage runs; in a process
+/// that closed one of them, calls with it give `EBADF`.
+// SAFETY: 0 to 2 are not -1, and nobody owns them who could close them meanwhile.
+pub const STDIO: [BorrowedFd<'static>; 3] =
+    unsafe { [BorrowedFd::borrow_raw(0), BorrowedFd::borrow_raw(1), BorrowedFd::borrow_raw(2)] };
+
 /// Do not cross mount points (`openat2(2)`).
 pub const RESOLVE_NO_XDEV: u64 = 0x01;
 /// No magic links such as `/proc/self/fd/N` (`openat2(2)`).
