@@ -191,6 +191,8 @@ pub enum Cause {
     Io(io::Error),
     /// A rule of the specification or of this runtime was broken; a whole sentence without a stop.
     Rule(String),
+    /// The kernel said no, told in the words that callers know instead of strerror's.
+    Worded(i32, String),
 }
 
 /// A failure: step, subject, cause and, where one is known, the remedy.
@@ -226,6 +228,7 @@ impl Error {
     pub fn errno(&self) -> Option<i32> {
         match &self.cause {
             Cause::Io(e) => e.raw_os_error(),
+            Cause::Worded(errno, _) => Some(*errno),
             Cause::Rule(_) => None,
         }
     }
@@ -235,13 +238,13 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.step, self.on.is_empty()) {
             // A broken rule of a verb is a whole sentence in runc's words; the verb adds nothing.
-            (_, true) if matches!(self.cause, Cause::Rule(_)) => {}
+            (_, true) if !matches!(self.cause, Cause::Io(_)) => {}
             (step, true) => write!(f, "{}: ", step.words())?,
             (step, false) => write!(f, "{} {}: ", step.words(), self.on)?,
         }
         match &self.cause {
             Cause::Io(e) => f.write_str(&errno_words(e)),
-            Cause::Rule(words) => f.write_str(words),
+            Cause::Rule(words) | Cause::Worded(_, words) => f.write_str(words),
         }
     }
 }

@@ -8,7 +8,9 @@ pub mod create;
 pub mod error;
 pub mod host;
 pub mod plan;
+pub mod seal;
 pub mod spec;
 pub mod sys;
 
 pub use error::{At, Error, Result, Step};
+pub use seal::seal;

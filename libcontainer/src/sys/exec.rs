@@ -27,6 +27,12 @@ pub fn exec(path: &CStr, argv: &ArgV, envp: &ArgV) -> io::Error {
     unsafe { execve(path, argv.as_ptr(), envp.as_ptr()) }
 }
 
+/// Becomes the program that `file` is open on, with vectors as for [`exec`].
+pub fn exec_fd(file: impl AsFd, argv: &ArgV, envp: &ArgV) -> io::Error {
+    // SAFETY: an ArgV is a null-terminated array of C strings that it owns.
+    unsafe { execveat(file, c"", argv.as_ptr(), envp.as_ptr(), libc::AT_EMPTY_PATH) }
+}
+
 /// Becomes the program of an fd, with `AT_EMPTY_PATH` and an empty path (`execveat(2)`,
 /// Linux 3.19); returns only to say why not.
 ///

@@ -210,6 +210,15 @@ pub fn seal(fd: impl AsFd, seals: i32) -> io::Result<()> {
     done(unsafe { libc::fcntl(raw(&fd), libc::F_ADD_SEALS, seals) })
 }
 
+/// The seals of a memfd: `F_SEAL_*` (`fcntl(2)`).
+///
+/// # Errors
+/// `EINVAL` for a file that cannot be sealed.
+pub fn seals(fd: impl AsFd) -> io::Result<i32> {
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::fcntl(raw(&fd), libc::F_GET_SEALS) })
+}
+
 /// A pipe: reading end, writing end (`pipe2(2)`).
 ///
 /// # Errors

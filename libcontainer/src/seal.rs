@@ -1,0 +1,127 @@
+//! Keeps the host's runtime binary out of the container's reach (CVE-2019-5736).
+//!
+//! A container whose program is `/proc/self/exe`, or a script with that interpreter, executes the
+//! file that init was running before: ours. Once it has ended the container could open that file
+//! for writing. So the file that runs must not be writable through `/proc/PID/exe`: we execute
+//! ourselves once more from a read-only detached mount of our own file or, where mounts are
+//! refused, from a sealed copy in memory.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+
+use crate::error::{At, Error, Result, Step};
+use crate::sys::argv::ArgV;
+use crate::sys::fd;
+use crate::sys::mount::{self, MountAttr};
+use crate::sys::{cred, exec};
+
+/// Carries our pid into the second run, so that a host on which sealing has no effect ends in an
+/// error instead of a loop; another process that inherits it has another pid.
+const MARK: &str = "_CORTEN_SEALED";
+/// `ST_RDONLY` of statvfs(3).
+const READ_ONLY: u64 = 1;
+
+/// Makes sure that this process runs a file that nobody can write through `/proc/self/exe`.
+/// Call it at the top of `main`, before threads and open files: it may execute the program again
+/// with the same arguments, environment and descriptors.
+///
+/// # Errors
+/// `/proc` is not there, or neither a mount nor a memory file can be made.
+pub fn seal() -> Result<()> {
+    let exe = own_file().at(Step::Seal, || "/proc/self/exe")?;
+    let pid = std::process::id().to_string();
+    let marked = std::env::var_os(MARK).is_some_and(|mark| mark == *pid);
+    if is_read_only(&exe) {
+        if marked {
+            // execveat(2) named us after a descriptor; tools look for the program's name.
+            cred::set_name(c"corten").at(Step::Seal, || "comm")?;
+        }
+        return Ok(());
+    }
+    if marked {
+        return Err(Error::rule(Step::Seal, "", "the sealed runtime binary is still writable"));
+    }
+    let argv: Vec<_> = std::env::args_os().map(OsStringExt::into_vec).collect();
+    let mark = [MARK.as_bytes(), b"=", pid.as_bytes()].concat();
+    let environment = std::env::vars_os().filter(|(name, _)| name != MARK).map(|(name, value)| {
+        [name.into_vec().as_slice(), b"=", value.into_vec().as_slice()].concat()
+    });
+    let envp = vector(environment.chain([mark]));
+    let argv = vector(argv);
+    let sealed = read_only_mount(&exe).or_else(|_| memory_copy(&exe));
+    let sealed = sealed.at(Step::Seal, || "/proc/self/exe")?;
+    Err(exec::exec_fd(&sealed, &argv, &envp)).at(Step::Seal, || "/proc/self/exe")
+}
+
+/// Whether [`seal`] has been called, or need not be: `create` refuses to work otherwise.
+///
+/// # Errors
+/// `/proc` is not there.
+pub fn is_sealed() -> Result<bool> {
+    Ok(is_read_only(&own_file().at(Step::Seal, || "/proc/self/exe")?))
+}
+
+fn own_file() -> io::Result<OwnedFd> {
+    fd::open(c"/proc/self/exe", libc::O_RDONLY)
+}
+
+fn is_read_only(exe: &OwnedFd) -> bool {
+    let sealed = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW;
+    fd::fs_flags(exe).is_ok_and(|flags| flags & READ_ONLY != 0)
+        || fd::seals(exe).is_ok_and(|seals| seals & sealed == sealed)
+}
+
+fn vector(strings: impl IntoIterator<Item = Vec<u8>>) -> ArgV {
+    // Strings that came through execve have no NUL inside.
+    let strings: Vec<_> = strings.into_iter().filter_map(|text| CString::new(text).ok()).collect();
+    ArgV::new(&strings)
+}
+
+/// A mount of the file alone, in no namespace, read-only for ever: nobody can name it to remount.
+fn read_only_mount(exe: &OwnedFd) -> io::Result<OwnedFd> {
+    let flags = mount::OPEN_TREE_CLONE | mount::OPEN_TREE_CLOEXEC | mount::AT_EMPTY_PATH;
+    let tree = mount::open_tree(exe, c"", flags)?;
+    let attr = MountAttr { set: mount::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
+    mount::mount_setattr(&tree, c"", mount::AT_EMPTY_PATH, &attr)?;
+    Ok(tree)
+}
+
+/// A copy that can never change again (memfd_create(2)).
+fn memory_copy(exe: &OwnedFd) -> io::Result<OwnedFd> {
+    let copy = fd::memfd(c"corten", libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING)?;
+    // 2 GiB is the most that one call moves.
+    while fd::sendfile(exe.as_fd(), &copy, 0x7fff_f000)? > 0 {}
+    let all = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
+    fd::seal(&copy, all)?;
+    Ok(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copy_in_memory_refuses_writes() {
+        let exe = own_file().unwrap();
+        let copy = memory_copy(&exe).unwrap();
+        assert!(is_read_only(&copy));
+        assert_eq!(fd::fstat(&copy).unwrap().size, fd::fstat(&exe).unwrap().size);
+        let error = fd::pwrite(&copy, b"x", 0).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+    }
+
+    #[test]
+    fn mount_refuses_writes_through_its_descriptor() {
+        let exe = own_file().unwrap();
+        if !nix::unistd::geteuid().is_root() || is_read_only(&exe) {
+            return;
+        }
+        let tree = read_only_mount(&exe).unwrap();
+        let mut path = [0; fd::PROC_FD_PATH];
+        let path = fd::proc_fd_path(&tree, &mut path);
+        let error = fd::open(path, libc::O_WRONLY).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EROFS));
+    }
+}
