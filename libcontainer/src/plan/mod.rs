@@ -3,8 +3,10 @@
 //! [`Plan::build`](Plan) has one line per part; each part is a file. `create` carries a plan out
 //! and `corten explain` prints it.
 
+pub mod devices;
 pub mod idmap;
 pub mod mount_options;
+pub mod mounts;
 pub mod namespaces;
 pub mod paths;
 pub mod process;

@@ -50,9 +50,10 @@ impl InRoot {
     }
 
     /// Whether this is `dir` (relative, clean) or something below it.
-    pub fn is_within(&self, dir: &str) -> bool {
-        match self.as_bytes().strip_prefix(dir.as_bytes()) {
-            Some(rest) => rest.is_empty() || rest[0] == b'/',
+    pub fn is_within(&self, dir: impl AsRef<[u8]>) -> bool {
+        let dir = dir.as_ref();
+        match self.as_bytes().strip_prefix(dir) {
+            Some(rest) => dir.is_empty() || matches!(rest.first(), None | Some(b'/')),
             None => false,
         }
     }
@@ -60,6 +61,12 @@ impl InRoot {
     /// Whether this is exactly `path` (relative, clean).
     pub fn is(&self, path: &str) -> bool {
         self.as_bytes() == path.as_bytes()
+    }
+}
+
+impl AsRef<[u8]> for InRoot {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
     }
 }
 
@@ -155,6 +162,7 @@ mod tests {
         assert!(!at("/").is_within("proc"));
         assert_eq!(at("//dev/./pts").to_string(), "/dev/pts");
         assert!(at("/x/..").is_root());
+        assert!(at("/a").is_within(at("/")) && !at("/ab").is_within(at("/a")));
     }
 
     #[test]
