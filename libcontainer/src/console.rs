@@ -70,9 +70,10 @@ pub fn bind(peer: impl AsFd, dev: BorrowedFd<'_>) -> io::Result<()> {
     }
     let below = fd::RESOLVE_NO_SYMLINKS | fd::RESOLVE_BENEATH;
     let place = fd::openat2(dev, c"console", libc::O_PATH | libc::O_NOFOLLOW, 0, below)?;
-    let stat = fd::fstat(&place)?;
-    if !stat.is(libc::S_IFREG) && !stat.is(libc::S_IFCHR) {
-        return Err(io::Error::from_raw_os_error(libc::EEXIST));
+    match fd::fstat(&place)?.mode & libc::S_IFMT {
+        libc::S_IFREG | libc::S_IFCHR => {}
+        libc::S_IFLNK => return Err(io::Error::from_raw_os_error(libc::ELOOP)),
+        _ => return Err(io::Error::from_raw_os_error(libc::EEXIST)),
     }
     let tree = open_tree(&peer, c"", OPEN_TREE_CLONE | AT_EMPTY_PATH)?;
     move_mount_fd(&tree, &place)
