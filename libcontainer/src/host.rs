@@ -4,6 +4,7 @@
 //! it is resolved by file descriptor in `create`. The plan takes `&Host`, and tests build one by
 //! hand from [`Host::ideal`].
 
+pub mod cgroup;
 pub mod kernel;
 
 use std::fs;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use crate::error::{At, Result, Step};
 use crate::spec::Spec;
 
+pub use cgroup::CgroupLayout;
 pub use kernel::{Features, Version};
 
 /// What the plan must know about the machine and about ourselves.
@@ -35,6 +37,8 @@ pub struct Host {
     pub last_cap: u8,
     /// The security modules.
     pub lsm: Lsm,
+    /// How control groups are mounted.
+    pub cgroup: CgroupLayout,
 }
 
 /// Which security modules can carry out what a configuration asks for.
@@ -78,6 +82,7 @@ impl Host {
             caps: own_caps()?,
             last_cap: last_cap()?,
             lsm: if labels { Lsm::probe() } else { Lsm::default() },
+            cgroup: CgroupLayout::probe()?,
         })
     }
 
@@ -92,6 +97,7 @@ impl Host {
             caps: (1 << 41) - 1,
             last_cap: 40,
             lsm: Lsm { apparmor: true, selinux: true },
+            cgroup: CgroupLayout::ideal(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! [`Plan::build`](Plan) has one line per part; each part is a file. `create` carries a plan out
 //! and `corten explain` prints it.
 
+pub mod cgroup;
 pub mod devices;
 pub mod idmap;
 pub mod mount_options;
