@@ -9,5 +9,16 @@
     reason = "a test fails by panicking"
 )]
 
+mod devices;
 mod harness_itself;
+mod idmap;
+mod mount_options;
+mod mounts;
+mod namespaces;
+mod net;
+mod paths;
 mod process;
+mod rootfs;
+mod scheduling;
+mod security;
+mod sysctl;

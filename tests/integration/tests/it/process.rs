@@ -247,7 +247,10 @@ fn rlimits_are_set() {
 fn an_rlimit_that_may_not_be_raised_fails() {
     need!(root, no_sys_resource);
     let limit = json!([{ "type": "RLIMIT_NOFILE", "soft": 100, "hard": 5000 }]);
-    let message = Bundle::new().after("ulimit -Hn 2000").set("/process/rlimits", limit).refused();
+    let message = Bundle::new()
+        .after("ulimit -Sn 1000; ulimit -Hn 2000")
+        .set("/process/rlimits", limit)
+        .refused();
     assert!(message.contains("operation not permitted"), "{message}");
 }
 
@@ -257,7 +260,7 @@ fn an_rlimit_is_raised_with_the_capability() {
     need!(root, sys_resource);
     let limit = json!([{ "type": "RLIMIT_NOFILE", "soft": 100, "hard": 5000 }]);
     let c = Bundle::new()
-        .after("ulimit -Hn 2000")
+        .after("ulimit -Sn 1000; ulimit -Hn 2000")
         .set("/process/rlimits", limit)
         .probe(["rlimit", "NOFILE"])
         .run();

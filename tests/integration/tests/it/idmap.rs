@@ -1,0 +1,238 @@
+//! User namespaces: `linux.uidMappings`, `linux.gidMappings`, and mounts with mappings of their own.
+
+use std::os::unix::fs::{MetadataExt, chown};
+
+use harness::{Bundle, Holder, host, need};
+use serde_json::json;
+
+/// The maps are written as configured.
+#[test]
+fn the_mappings_are_written() {
+    need!(root, user_namespace);
+    let c = Bundle::new()
+        .user_namespace()
+        .probe(["read", "/proc/self/uid_map", "--", "read", "/proc/self/gid_map", "--", "ns"])
+        .run();
+    for file in ["read /proc/self/uid_map", "read /proc/self/gid_map"] {
+        let map: Vec<String> = c.fact(file).split_whitespace().map(str::to_owned).collect();
+        assert_eq!(map, ["0", "100000", "65536"], "{file}");
+    }
+    assert_ne!(c.value("ns")["user"], host::namespace("self", "user").as_str());
+}
+
+/// Several ranges keep their order and meaning.
+#[test]
+fn several_ranges_are_written() {
+    need!(root, user_namespace);
+    let map = json!([
+        { "containerID": 0, "hostID": 100_000, "size": 1000 },
+        { "containerID": 1000, "hostID": 300_000, "size": 1 },
+        { "containerID": 1001, "hostID": 101_001, "size": 64000 }
+    ]);
+    let c = Bundle::new()
+        .user_namespace()
+        .set("/linux/uidMappings", map.clone())
+        .set("/linux/gidMappings", map)
+        .set("/process/user", json!({ "uid": 1000, "gid": 1000, "additionalGids": [5] }))
+        .probe(["read", "/proc/self/uid_map", "--", "ids", "--", "create", "/tmp/mine"])
+        .run();
+    assert_eq!(c.fact("read").lines().count(), 3);
+    assert_eq!(c.value("ids")["uid"], 1000);
+    assert_eq!(c.value("ids")["groups"], json!([5]));
+    assert_eq!(std::fs::metadata(c.rootfs("/tmp/mine")).unwrap().uid(), 300_000);
+}
+
+/// Root inside is an ordinary id outside; files it makes show that.
+#[test]
+fn files_belong_to_the_mapped_owner() {
+    need!(root, user_namespace);
+    let c = Bundle::new().user_namespace().probe(["create", "/tmp/mine"]).run();
+    let meta = std::fs::metadata(c.rootfs("/tmp/mine")).unwrap();
+    assert_eq!((meta.uid(), meta.gid()), (100_000, 100_000));
+}
+
+/// All the defaults work in a user namespace: devices are binds of the host's, and they work.
+#[test]
+fn default_devices_work_in_a_user_namespace() {
+    need!(root, user_namespace);
+    let c = Bundle::new()
+        .user_namespace()
+        .probe([
+            "stat",
+            "/dev/null",
+            "--",
+            "write",
+            "/dev/null",
+            "x",
+            "--",
+            "lstat",
+            "/dev/fd",
+            "--",
+            "list",
+            "/dev/pts",
+        ])
+        .run();
+    assert_eq!(c.value("stat")["type"], "char");
+    assert_eq!(
+        (c.value("stat")["major"].clone(), c.value("stat")["minor"].clone()),
+        (json!(1), json!(3))
+    );
+    assert_eq!(c.fact("write"), "ok");
+    assert_eq!(c.value("lstat")["type"], "link");
+}
+
+/// A configured device node becomes a bind of the host's where mknod is refused.
+#[test]
+fn configured_devices_are_bound_in_a_user_namespace() {
+    need!(root, user_namespace);
+    let device = json!({ "path": "/dev/my-zero", "type": "c", "major": 1, "minor": 5, "fileMode": 0o666, "uid": 0, "gid": 0 });
+    // Bound from the path on the host, so the host must have it under that name.
+    let named = json!({ "path": "/dev/full", "type": "c", "major": 1, "minor": 7 });
+    let c = Bundle::new()
+        .user_namespace()
+        .push("/linux/devices", named)
+        .probe(["stat", "/dev/full"])
+        .run();
+    assert_eq!(c.value("stat")["minor"], 7);
+    drop(device);
+}
+
+/// Capabilities are full inside and nothing outside.
+#[test]
+fn capabilities_count_only_inside() {
+    need!(root, user_namespace);
+    let caps = json!(["CAP_SYS_ADMIN", "CAP_MKNOD"]);
+    let c = Bundle::new()
+        .user_namespace()
+        .set(
+            "/process/capabilities",
+            json!({ "bounding": caps, "effective": caps, "permitted": caps }),
+        )
+        .probe([
+            "mount-tmpfs",
+            "/tmp",
+            "--",
+            "mknod",
+            "/root/null",
+            "c",
+            "1",
+            "3",
+            "--",
+            "sethostname",
+            "inside",
+        ])
+        .run();
+    assert_eq!(c.fact("mount-tmpfs"), "ok");
+    assert_ne!(c.errno("mknod"), "");
+    assert_eq!(c.fact("sethostname"), "ok");
+}
+
+/// A user namespace is joined by path, with the ids that it maps.
+#[test]
+fn a_user_namespace_is_joined_by_path() {
+    need!(root, user_namespace);
+    let holder = Holder::unshare(&["--user", "--map-root-user"]);
+    // Only id 0 is mapped there, so devpts cannot be asked for gid 5.
+    let c = Bundle::new()
+        .set("/mounts/2/options", json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666"]))
+        .namespace("user", &holder.path("user"))
+        .probe(["ns", "--", "read", "/proc/self/uid_map"])
+        .run();
+    assert_eq!(c.value("ns")["user"], holder.inode("user").as_str());
+}
+
+/// Mappings without a user namespace mean nothing: refused.
+#[test]
+fn mappings_without_a_namespace_are_refused() {
+    need!(root);
+    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 10 }]);
+    let message = Bundle::new()
+        .set("/linux/uidMappings", map.clone())
+        .set("/linux/gidMappings", map)
+        .refused();
+    assert!(message.to_lowercase().contains("user namespace"), "{message}");
+}
+
+/// A new user namespace without mappings is refused.
+#[test]
+fn a_namespace_without_mappings_is_refused() {
+    need!(root);
+    let message = Bundle::new().namespace("user", "").refused();
+    assert!(message.to_lowercase().contains("mapping"), "{message}");
+}
+
+/// Overlapping ranges are refused with the map in the message, not with a bare number.
+#[test]
+fn overlapping_ranges_are_refused() {
+    need!(root);
+    let map = json!([
+        { "containerID": 0, "hostID": 100_000, "size": 10 },
+        { "containerID": 5, "hostID": 200_000, "size": 10 }
+    ]);
+    let message = Bundle::new()
+        .user_namespace()
+        .set("/linux/uidMappings", map.clone())
+        .set("/linux/gidMappings", map)
+        .refused();
+    assert!(
+        message.to_lowercase().contains("invalid argument") || message.contains("overlap"),
+        "{message}"
+    );
+}
+
+/// The program's ids must be mapped.
+#[test]
+fn an_unmapped_user_is_refused() {
+    need!(root);
+    let _ = Bundle::new()
+        .user_namespace()
+        .set("/process/user", json!({ "uid": 70_000, "gid": 0 }))
+        .refused();
+}
+
+/// A bind mount with a mapping of its own shows the host's owner as the container's (Linux 5.12).
+///
+/// runc 1.1.5: has no idmapped mounts.
+#[test]
+fn an_idmapped_bind_shows_mapped_owners() {
+    need!(root, user_namespace);
+    let bundle = Bundle::new().user_namespace();
+    let source = bundle.outside("volume");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::write(source.join("file"), "x").unwrap();
+    chown(source.join("file"), Some(5), Some(6)).unwrap();
+    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
+    let c = bundle
+        .push(
+            "/mounts",
+            json!({
+                "destination": "/volume", "source": source, "type": "bind", "options": ["bind", "idmap"],
+                "uidMappings": map, "gidMappings": map
+            }),
+        )
+        .probe(["stat", "/volume/file", "--", "create", "/volume/made"])
+        .run();
+    assert_eq!(
+        (c.value("stat")["uid"].clone(), c.value("stat")["gid"].clone()),
+        (json!(5), json!(6))
+    );
+    assert_eq!(c.fact("create"), "ok");
+    assert_eq!(std::fs::metadata(c.outside("volume/made")).unwrap().uid(), 0);
+}
+
+/// `uidMappings` without `gidMappings` on a mount is refused.
+#[test]
+fn half_a_mount_mapping_is_refused() {
+    need!(root);
+    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
+    let bundle = Bundle::new().user_namespace();
+    let _ = bundle
+        .push(
+            "/mounts",
+            json!({
+                "destination": "/volume", "source": "/tmp", "type": "bind", "options": ["bind", "idmap"],
+                "uidMappings": map
+            }),
+        )
+        .refused();
+}
