@@ -1,0 +1,109 @@
+//! Runs commands in turn and prints medians, ratios, peak memory and system calls.
+
+use std::path::PathBuf;
+use std::process::{self, ExitCode, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::resource::{UsageWho, getrusage};
+
+/// One contestant.
+pub(crate) struct Command {
+    name: String,
+    line: Vec<String>,
+    /// Milliseconds of each round.
+    times: Vec<f64>,
+}
+
+impl Command {
+    /// A contestant with its command line.
+    pub(crate) fn new(name: &str, line: Vec<String>) -> Self {
+        Self { name: name.to_owned(), line, times: Vec::new() }
+    }
+
+    fn process(&self) -> process::Command {
+        let mut command = process::Command::new(&self.line[0]);
+        command.args(&self.line[1..]).stdin(Stdio::null()).stdout(Stdio::null());
+        command
+    }
+
+    fn round(&mut self) -> Result<()> {
+        let begin = Instant::now();
+        let status = self.process().status().with_context(|| self.name.clone())?;
+        self.times.push(begin.elapsed().as_secs_f64() * 1e3);
+        ensure!(status.success(), "{} failed: {status}", self.name);
+        Ok(())
+    }
+
+    fn median(&self) -> f64 {
+        let mut times = self.times.clone();
+        times.sort_by(f64::total_cmp);
+        times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    fn minimum(&self) -> f64 {
+        self.times.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// Peak resident memory of the largest process, in KiB.
+    fn memory(&self) -> Result<i64> {
+        let own = std::env::current_exe()?;
+        let output = process::Command::new(own).arg("once").args(&self.line).output()?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        let last = text.lines().last().unwrap_or_default();
+        last.parse().with_context(|| format!("{}: {text}", self.name))
+    }
+
+    /// System calls of all of its processes, counted by strace.
+    fn system_calls(&self) -> Option<u64> {
+        let strace = find("strace")?;
+        let log = std::env::temp_dir().join(format!("corten-bench-{}.strace", process::id()));
+        let mut command = process::Command::new(strace);
+        command.args(["-f", "-c", "-S", "calls", "-o"]).arg(&log).args(&self.line);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let counted = command.status().ok()?.success();
+        let text = std::fs::read_to_string(&log).ok()?;
+        std::fs::remove_file(&log).ok()?;
+        let total = text.lines().rev().find(|line| line.ends_with("total"))?;
+        counted.then(|| total.split_whitespace().nth(3)?.parse().ok())?
+    }
+}
+
+/// A program along `PATH`.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
+/// Runs a command and prints the peak memory of the largest of its processes, in KiB.
+pub(crate) fn once(line: &[String]) -> Result<ExitCode> {
+    let (program, args) = line.split_first().context("once needs a command")?;
+    let status = process::Command::new(program).args(args).stdout(Stdio::null()).status()?;
+    ensure!(status.success(), "{program}: {status}");
+    eprintln!("{}", getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All rounds, then the table. The second command is the one that ratios are of.
+pub(crate) fn table(commands: &mut [Command], rounds: usize) -> Result<()> {
+    for command in commands.iter_mut() {
+        command.round()?;
+        command.times.clear();
+    }
+    for _ in 0..rounds {
+        for command in commands.iter_mut() {
+            command.round()?;
+        }
+    }
+    let ours = commands.get(1).map_or(f64::NAN, Command::median);
+    println!("| program | median ms | minimum ms | corten ÷ it | peak KiB | system calls |");
+    println!("|---|---|---|---|---|---|");
+    for command in commands.iter() {
+        let (median, minimum) = (command.median(), command.minimum());
+        let calls = command.system_calls().map_or_else(|| "-".into(), |count| count.to_string());
+        let (name, memory) = (&command.name, command.memory()?);
+        let ratio = ours / median;
+        println!("| {name} | {median:.2} | {minimum:.2} | {ratio:.2} | {memory} | {calls} |");
+    }
+    Ok(())
+}
