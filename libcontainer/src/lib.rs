@@ -6,10 +6,12 @@
 pub mod console;
 pub mod create;
 pub mod error;
+pub mod hooks;
 pub mod host;
 pub mod plan;
 pub mod seal;
 pub mod spec;
+pub mod state;
 pub mod sys;
 
 pub use error::{At, Error, Result, Step};

@@ -5,6 +5,7 @@
 
 pub mod cgroup;
 pub mod devices;
+pub mod hooks;
 pub mod idmap;
 pub mod mount_options;
 pub mod mounts;

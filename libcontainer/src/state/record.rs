@@ -1,0 +1,47 @@
+//! Records on disk: written whole by one rename, read as data of unknown origin.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Bytes of a record that are read.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// Writes `record` as `dir/name`: it is there whole or not at all.
+///
+/// # Errors
+/// Those of open(2), write(2) and rename(2).
+pub(super) fn write(dir: &Path, name: &str, record: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_vec(record)?;
+    let temporary = dir.join(format!(".{name}.tmp"));
+    let mut options = OpenOptions::new();
+    // A file that a killed command left is written over: the directory is ours alone.
+    options.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let written = options.open(&temporary).and_then(|mut file| file.write_all(&text));
+    let renamed = written.and_then(|()| fs::rename(&temporary, dir.join(name)));
+    if renamed.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    renamed
+}
+
+/// Reads `dir/name`; the outer error is the file's, the inner one says how it is damaged.
+///
+/// # Errors
+/// Those of open(2) and read(2).
+pub(super) fn read<T: DeserializeOwned>(dir: &Path, name: &str) -> io::Result<Result<T, String>> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW);
+    let file = options.open(dir.join(name))?;
+    let meta = file.metadata()?;
+    if !meta.is_file() || meta.len() > LARGEST {
+        return Ok(Err("not a regular file of ours".to_owned()));
+    }
+    let mut text = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0) + 1);
+    file.take(LARGEST).read_to_end(&mut text)?;
+    Ok(serde_json::from_slice(&text).map_err(|e| e.to_string()))
+}
