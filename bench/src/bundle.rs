@@ -81,6 +81,12 @@ fn config(v2: bool) -> Value {
     if v2 {
         namespaces.push(json!({ "type": "cgroup" }));
     }
+    // On v2 the device rule is a program, for which crun wants a right that not every root has
+    // (CAP_SYS_RESOURCE): left out for everybody there.
+    let resources = match v2 {
+        true => json!({}),
+        false => json!({ "devices": [{ "allow": false, "access": "rwm" }] }),
+    };
     json!({
         "ociVersion": "1.0.2",
         "process": {
@@ -94,7 +100,7 @@ fn config(v2: bool) -> Value {
         "hostname": "runc",
         "mounts": mounts(),
         "linux": {
-            "resources": { "devices": [{ "allow": false, "access": "rwm" }] },
+            "resources": resources,
             "namespaces": namespaces,
             "maskedPaths": ["/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys",
                 "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",

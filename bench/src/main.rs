@@ -31,7 +31,7 @@ fn main() -> Result<ExitCode> {
         Some("once") => measure::once(&args[1..]),
         Some("v1") => compare(&args[1..], false),
         Some("v2") => compare(&args[1..], true),
-        _ => bail!("usage: corten-bench v1|v2 CORTEN [ROUNDS] | floor ROOTFS [CGROUP…] | once CMD…"),
+        _ => bail!("usage: corten-bench v1|v2 CORTEN [ROUNDS [PEER…]] | floor ROOTFS [CGROUP…] | once CMD…"),
     }
 }
 
@@ -47,9 +47,13 @@ fn compare(args: &[String], v2: bool) -> Result<ExitCode> {
         measure::Command::new("floor", bundle.floor()?),
         measure::Command::new("corten", bundle.run(&corten)),
     ];
-    for peer in ["crun", "runc"] {
-        match measure::find(peer) {
-            Some(path) => commands.push(measure::Command::new(peer, bundle.run(&path))),
+    let peers = match args.get(2..) {
+        Some(named @ [_, ..]) => named.to_vec(),
+        _ => vec!["crun".into(), "runc".into()],
+    };
+    for peer in peers {
+        match measure::find(&peer) {
+            Some(path) => commands.push(measure::Command::new(&peer, bundle.run(&path))),
             None => eprintln!("{peer} is not installed: left out"),
         }
     }

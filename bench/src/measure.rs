@@ -69,8 +69,11 @@ impl Command {
     }
 }
 
-/// A program along `PATH`.
+/// A program by its path, or along `PATH`.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    if name.contains('/') {
+        return Some(PathBuf::from(name)).filter(|file| file.is_file());
+    }
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
