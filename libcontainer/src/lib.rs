@@ -8,6 +8,7 @@ pub mod create;
 pub mod error;
 pub mod hooks;
 pub mod host;
+pub mod net;
 pub mod plan;
 pub mod seal;
 pub mod spec;

@@ -10,6 +10,7 @@ pub mod idmap;
 pub mod mount_options;
 pub mod mounts;
 pub mod namespaces;
+pub mod net;
 pub mod paths;
 pub mod process;
 pub mod sched;

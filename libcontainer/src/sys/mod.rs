@@ -20,6 +20,7 @@ pub mod cred;
 pub mod exec;
 pub mod fd;
 pub mod mount;
+pub mod netlink;
 pub mod sched;
 pub mod shared;
 pub mod signal;
