@@ -31,7 +31,9 @@ fn main() -> Result<ExitCode> {
         Some("once") => measure::once(&args[1..]),
         Some("v1") => compare(&args[1..], false),
         Some("v2") => compare(&args[1..], true),
-        _ => bail!("usage: corten-bench v1|v2 CORTEN [ROUNDS [PEER…]] | floor ROOTFS [CGROUP…] | once CMD…"),
+        _ => bail!(
+            "usage: corten-bench v1|v2 CORTEN [ROUNDS [PEER…]] | floor ROOTFS [CGROUP…] | once CMD…"
+        ),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod error;
 pub mod hooks;
 pub mod host;
 pub mod net;
+pub mod notify;
 pub mod plan;
 pub mod seal;
 pub mod spec;

@@ -26,7 +26,7 @@ pub use open::{
     openat2, readlinkat, renameat, symlinkat, unlinkat,
 };
 pub use socket::{
-    connect_unix, recv_with_fd, send_with_fd, seqpacket_pair, unix_datagram, unix_stream,
+    bind_unix, connect_unix, recv_with_fd, send_with_fd, seqpacket_pair, unix_datagram, unix_stream,
 };
 
 /// Length of the buffer for [`proc_fd_path`].

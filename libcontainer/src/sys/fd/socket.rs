@@ -49,26 +49,43 @@ pub fn unix_datagram() -> io::Result<OwnedFd> {
     owned(unsafe { libc::socket(libc::AF_UNIX, kind, 0) })
 }
 
+/// The address of these bytes: a path, or NUL and an abstract name (`unix(7)`).
+fn address_of(bytes: &[u8]) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
+    // SAFETY: sockaddr_un is plain data for which all zeroes are valid.
+    let mut name: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    name.sun_family = libc::sa_family_t::try_from(libc::AF_UNIX).unwrap_or(1);
+    if bytes.is_empty() || bytes.len() >= name.sun_path.len() {
+        return Err(errno(libc::ENAMETOOLONG).into());
+    }
+    for (to, from) in name.sun_path.iter_mut().zip(bytes) {
+        *to = libc::c_char::from_ne_bytes([*from]);
+    }
+    let terminator = usize::from(bytes.first() != Some(&0));
+    let length = offset_of!(libc::sockaddr_un, sun_path) + bytes.len() + terminator;
+    let length = libc::socklen_t::try_from(length).map_err(|_| errno(libc::ENAMETOOLONG))?;
+    Ok((name, length))
+}
+
 /// Connects to the address of these bytes: a path, or NUL and an abstract name (`connect(2)`).
 ///
 /// # Errors
 /// `ENAMETOOLONG` over 107 bytes; `ENOENT`; `ECONNREFUSED` when nobody listens; `EAGAIN` when the
 /// listener's queue is full and the socket non-blocking; `EPROTOTYPE` for another kind of socket.
 pub fn connect_unix(socket: impl AsFd, address: &[u8]) -> io::Result<()> {
-    // SAFETY: sockaddr_un is plain data for which all zeroes are valid.
-    let mut name: libc::sockaddr_un = unsafe { std::mem::zeroed() };
-    name.sun_family = libc::sa_family_t::try_from(libc::AF_UNIX).unwrap_or(1);
-    if address.is_empty() || address.len() >= name.sun_path.len() {
-        return Err(errno(libc::ENAMETOOLONG).into());
-    }
-    for (to, from) in name.sun_path.iter_mut().zip(address) {
-        *to = libc::c_char::from_ne_bytes([*from]);
-    }
-    let terminator = usize::from(address.first() != Some(&0));
-    let length = offset_of!(libc::sockaddr_un, sun_path) + address.len() + terminator;
-    let length = libc::socklen_t::try_from(length).map_err(|_| errno(libc::ENAMETOOLONG))?;
+    let (name, length) = address_of(address)?;
     // SAFETY: the pointer is to a sockaddr_un of which `length` bytes are filled.
     retry(|| done(unsafe { libc::connect(raw(&socket), (&raw const name).cast(), length) }))
+}
+
+/// Gives the socket this address, see [`connect_unix`]; a path is made with the umask applied
+/// (`bind(2)`).
+///
+/// # Errors
+/// `ENAMETOOLONG` over 107 bytes; `EADDRINUSE` when the path exists; `ENOENT`; `EROFS`.
+pub fn bind_unix(socket: impl AsFd, address: &[u8]) -> io::Result<()> {
+    let (name, length) = address_of(address)?;
+    // SAFETY: the pointer is to a sockaddr_un of which `length` bytes are filled.
+    done(unsafe { libc::bind(raw(&socket), (&raw const name).cast(), length) })
 }
 
 fn message(bytes: &mut libc::iovec) -> libc::msghdr {
