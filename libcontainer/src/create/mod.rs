@@ -4,3 +4,4 @@ pub mod home;
 pub mod program;
 pub mod protocol;
 pub mod report;
+pub mod rootfs;

@@ -1,0 +1,137 @@
+//! Carries out the list of mounts.
+
+use std::io;
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::pivot::explain_detached;
+use super::root::{RootFd, Target, Want};
+use super::{Work, bind, cgroup, failure, fs, refusal, refused};
+use crate::create::report::Failure;
+use crate::error::Step;
+use crate::plan::mount_options::{Attrs, Propagate, attr};
+use crate::plan::mounts::{Action, Fs, MountOp, Mounts};
+use crate::plan::paths::PATH_MAX;
+use crate::sys::fd::{PROC_FD_PATH, proc_fd_path};
+use crate::sys::mount::{
+    AT_EMPTY_PATH, AT_RECURSIVE, MountAttr, mount, mount_setattr, move_mount_fd,
+};
+
+/// Makes the mounts `range` of the list, in order.
+///
+/// # Errors
+/// [`Step::Mount`] with the mount's index.
+pub fn mount_all(plan: &Mounts, work: &mut Work, range: Range<usize>) -> Result<(), Failure> {
+    for index in range {
+        let Some(op) = plan.list.get(index) else { break };
+        one(plan, work, index, op)
+            .map_err(|error| explain_detached(plan, error))
+            .map_err(failure(Step::Mount, index))?;
+    }
+    Ok(())
+}
+
+fn one(plan: &Mounts, work: &mut Work, index: usize, op: &MountOp) -> io::Result<()> {
+    let early = work.trees.get_mut(index).and_then(Option::take);
+    let root = work.root()?;
+    let made = match &op.action {
+        Action::Fs(fs) => fs::mount(plan, root, op, fs)?,
+        Action::Bind(bind) => bind::mount(root, op, bind, early)?,
+        Action::Remount(fs) => remount(root, op, fs)?,
+        Action::CgroupV1(v1) => cgroup::mount_v1(root, op, v1)?,
+        Action::CgroupV2(v2) => cgroup::mount_v2(root, op, v2)?,
+    };
+    propagate(&made, &op.propagation)?;
+    if let (true, Some(slot)) = (op.late_readonly, work.late.get_mut(index)) {
+        *slot = Some(made);
+    }
+    Ok(())
+}
+
+/// Makes read-only what had to stay writable while the tree was built.
+///
+/// # Errors
+/// [`Step::Mount`] with the mount's index.
+pub fn close_readonly(plan: &Mounts, work: &Work) -> Result<(), Failure> {
+    for (index, _) in plan.list.iter().enumerate().filter(|(_, op)| op.late_readonly) {
+        let readonly = Attrs { set: attr::RDONLY, clear: 0 };
+        let closed = match work.late.get(index) {
+            Some(Some(made)) => set_attrs(made, readonly, false),
+            _ => refused(refusal::CHANGED),
+        };
+        closed.map_err(failure(Step::Mount, index))?;
+    }
+    Ok(())
+}
+
+/// Changes attributes of a mount, or of a whole tree.
+///
+/// # Errors
+/// Those of mount_setattr(2).
+pub(super) fn set_attrs(tree: impl AsFd, attrs: Attrs, recursive: bool) -> io::Result<()> {
+    if attrs == Attrs::default() {
+        return Ok(());
+    }
+    let attr = MountAttr { set: attrs.set, clear: attrs.clear, ..MountAttr::default() };
+    let all = if recursive { AT_RECURSIVE } else { 0 };
+    mount_setattr(tree, c"", AT_EMPTY_PATH | all, &attr)
+}
+
+/// Sets propagation types, in order.
+///
+/// # Errors
+/// Those of mount_setattr(2).
+pub(super) fn propagate(tree: impl AsFd, types: &[Propagate]) -> io::Result<()> {
+    for kind in types {
+        let attr = MountAttr { propagation: kind.kind.bits(), ..MountAttr::default() };
+        let all = if kind.recursive { AT_RECURSIVE } else { 0 };
+        mount_setattr(&tree, c"", AT_EMPTY_PATH | all, &attr)?;
+    }
+    Ok(())
+}
+
+/// Moves a finished tree to its place, with the attributes of the whole tree set before.
+///
+/// # Errors
+/// Those of mount_setattr(2), move_mount(2); `ENOTDIR` when only one of both is a directory.
+pub(super) fn attach(tree: &OwnedFd, op: &MountOp, target: &Target) -> io::Result<()> {
+    set_attrs(tree, op.recursive, true)?;
+    move_mount_fd(tree, &target.fd)
+}
+
+/// Changes what is mounted at the target already.
+fn remount(root: &RootFd, op: &MountOp, fs: &Fs) -> io::Result<OwnedFd> {
+    let target = root.target(&op.target, op.place, Want::Directory)?;
+    let mut path = [0; PROC_FD_PATH];
+    let path = proc_fd_path(&target.fd, &mut path);
+    mount(None, path, None, fs.flags, Some(&fs.data))?;
+    set_attrs(&target.fd, op.recursive, true)?;
+    Ok(target.fd)
+}
+
+/// mount(2), for what the new calls cannot do; gives the new mount's root.
+///
+/// `mode` is put before the data. The descriptor of the new mount is looked up again: checked to
+/// be another mount than the one covered, or refused.
+///
+/// # Errors
+/// Those of mount(2); [`refusal::CHANGED`].
+pub(super) fn mount_by_path(
+    root: &RootFd,
+    op: &MountOp,
+    fs: &Fs,
+    mode: Option<u32>,
+    target: &Target,
+) -> io::Result<OwnedFd> {
+    let mut path = [0; PROC_FD_PATH];
+    let path = proc_fd_path(&target.fd, &mut path);
+    let mut data = [0; PATH_MAX];
+    let data = fs::data_with_mode(&mut data, fs, mode)?;
+    mount(Some(&fs.source), path, Some(&fs.fstype), fs.flags, Some(data))?;
+    let made = root.target(&op.target, op.place, Want::Directory)?.fd;
+    if crate::sys::fd::statx_mnt_id(&made)? == crate::sys::fd::statx_mnt_id(&target.fd)? {
+        return refused(refusal::CHANGED);
+    }
+    set_attrs(&made, op.recursive, true)?;
+    Ok(made)
+}
