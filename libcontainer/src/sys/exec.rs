@@ -50,15 +50,24 @@ pub unsafe fn execveat(
     io::Error::last_os_error()
 }
 
-/// Whether our effective ids may execute `path` below `dir` (`faccessat2(2)`, Linux 5.8).
+/// Whether our effective ids may execute `path` below `dir` (`faccessat2(2)`, Linux 5.8; before
+/// that the real ids, which are the same in an init stage).
 ///
 /// # Errors
 /// `EACCES` when not, and on a noexec mount; `ENOENT`.
 pub fn access_x(dir: impl AsFd, path: &CStr) -> io::Result<()> {
+    let (dir, path, mode) = (raw(&dir), path.as_ptr(), libc::X_OK);
     // SAFETY: `path` ends in NUL.
-    done_long(unsafe {
-        libc::syscall(libc::SYS_faccessat2, raw(&dir), path.as_ptr(), libc::X_OK, libc::AT_EACCESS)
-    })
+    let new = done_long(unsafe {
+        libc::syscall(libc::SYS_faccessat2, dir, path, mode, libc::AT_EACCESS)
+    });
+    match new {
+        Err(e) if e.raw_os_error() == Some(libc::ENOSYS) => {
+            // SAFETY: `path` ends in NUL.
+            done_long(unsafe { libc::syscall(libc::SYS_faccessat, dir, path, mode) })
+        }
+        other => other,
+    }
 }
 
 /// Whether the kernel knows this `SECCOMP_RET_*` action (`seccomp(2)`, Linux 4.14).

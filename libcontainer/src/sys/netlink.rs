@@ -3,6 +3,7 @@
 //! A message is built in place and its length is checked at every step (CVE-2021-43784 was an
 //! overflow of a 16-bit attribute length). What is asked and told is in [`crate::net`].
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -18,8 +19,6 @@ const HEADER: usize = 16;
 const ATTRIBUTE: usize = 4;
 /// Answers to one request; a link's answer is about 2 KiB.
 const ANSWER: usize = 16 << 10;
-/// Same sequence number for all: one request is under way at a time.
-const SEQUENCE: u32 = 1;
 /// How often an inconsistent list is asked for again.
 const AGAIN: u32 = 16;
 
@@ -65,7 +64,6 @@ impl Message {
         let mut message = Self { bytes: [0; REQUEST], length: HEADER };
         message.bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
         message.bytes[6..8].copy_from_slice(&(flags | NLM_F_REQUEST).to_ne_bytes());
-        message.bytes[8..12].copy_from_slice(&SEQUENCE.to_ne_bytes());
         message.push(fixed)?;
         Ok(message)
     }
@@ -121,11 +119,12 @@ impl Message {
         Ok(self)
     }
 
-    fn finish(&mut self, flags: u16) -> &[u8] {
+    fn finish(&mut self, flags: u16, sequence: u32) -> &[u8] {
         let length = u32::try_from(self.length).unwrap_or(0);
         self.bytes[..4].copy_from_slice(&length.to_ne_bytes());
         let flags = flags | u16::from_ne_bytes([self.bytes[6], self.bytes[7]]);
         self.bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
+        self.bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
         &self.bytes[..self.length]
     }
 }
@@ -133,7 +132,12 @@ impl Message {
 /// A connection to the routing part of the kernel, in the network namespace that the calling
 /// thread had when it was opened.
 #[derive(Debug)]
-pub struct Route(OwnedFd);
+pub struct Route {
+    socket: OwnedFd,
+    /// Number of the last request: what is left of an answer that was given up is not taken for
+    /// the next one's.
+    sequence: Cell<u32>,
+}
 
 impl Route {
     /// Opens one; only the kernel can answer on it.
@@ -150,7 +154,7 @@ impl Route {
         let length = libc::socklen_t::try_from(size_of_val(&kernel)).unwrap_or(12);
         // SAFETY: the pointer is to a whole sockaddr_nl of the length passed.
         done(unsafe { libc::connect(raw(&socket), (&raw const kernel).cast(), length) })?;
-        Ok(Self(socket))
+        Ok(Self { socket, sequence: Cell::new(0) })
     }
 
     /// Asks for something to be done, and waits until it is.
@@ -207,14 +211,16 @@ impl Route {
         buffer: &mut [u8],
         mut each: impl FnMut(u16, &[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
-        fd::write_all(&self.0, message.finish(flags))?;
+        let sequence = self.sequence.get().wrapping_add(1);
+        self.sequence.set(sequence);
+        fd::write_all(&self.socket, message.finish(flags, sequence))?;
         let mut changed = false;
         loop {
             let length = self.receive(buffer)?;
             let mut rest = buffer.get(..length).unwrap_or_default();
             while let Some((answer, after)) = Answer::first(rest) {
                 rest = after;
-                if answer.sequence != SEQUENCE {
+                if answer.sequence != sequence {
                     continue;
                 }
                 changed |= answer.flags & NLM_F_DUMP_INTR != 0;
@@ -231,7 +237,7 @@ impl Route {
         // MSG_TRUNC makes the kernel return the true length.
         // SAFETY: the kernel writes at most `room` bytes.
         let length =
-            retry(|| size(unsafe { libc::recv(raw(&self.0), to, room, libc::MSG_TRUNC) }))?;
+            retry(|| size(unsafe { libc::recv(raw(&self.socket), to, room, libc::MSG_TRUNC) }))?;
         match length {
             0 => Err(errno(libc::EPIPE).into()),
             more if more > room => Err(errno(libc::EMSGSIZE).into()),
@@ -299,9 +305,9 @@ mod tests {
         let mut message = Message::new(16, 0, &[7; 16]).unwrap();
         message.text(3, "eth0").unwrap().attribute(4, &1500_u32.to_ne_bytes()).unwrap();
         message.nested(18, |inside| inside.text(1, "veth").map(drop)).unwrap();
-        let bytes = message.finish(NLM_F_ACK).to_vec();
+        let bytes = message.finish(NLM_F_ACK, 9).to_vec();
         let (answer, rest) = Answer::first(&bytes).unwrap();
-        assert_eq!((answer.kind, answer.flags, rest.len()), (16, 5, 0));
+        assert_eq!((answer.kind, answer.flags, answer.sequence, rest.len()), (16, 5, 9, 0));
         assert_eq!(answer.body[..16], [7; 16]);
         let told: Vec<_> = attributes(&answer.body[16..]).collect();
         assert_eq!(told[0], (3, &b"eth0\0"[..]));
@@ -341,5 +347,23 @@ mod tests {
         none.text(libc::IFLA_IFNAME, "no such link").unwrap();
         let refused = route.request(&mut none).unwrap_err();
         assert_eq!(refused.raw_os_error(), Some(libc::ENODEV));
+    }
+
+    #[test]
+    fn what_is_left_of_an_answer_is_not_the_next_one() {
+        let route = Route::open().unwrap();
+        let mut list = Message::new(libc::RTM_GETLINK, 0, &[0; 16]).unwrap();
+        let full = |_: &mut (), _: u16, _: &[u8]| Err(errno(libc::ENOSPC).into());
+        let given_up = route.list(&mut list, &mut [0; ANSWER], || (), full).unwrap_err();
+        assert_eq!(given_up.raw_os_error(), Some(libc::ENOSPC));
+        let mut lo = Message::new(libc::RTM_GETLINK, 0, &[0; 16]).unwrap();
+        lo.text(libc::IFLA_IFNAME, "lo").unwrap();
+        let mut told = 0;
+        let count = |kind, body: &[u8]| {
+            told += usize::from(kind == libc::RTM_NEWLINK && word(body, 4) == Some(1));
+            Ok(())
+        };
+        route.get(&mut lo, count).unwrap();
+        assert_eq!(told, 1);
     }
 }

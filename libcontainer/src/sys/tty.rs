@@ -109,7 +109,8 @@ impl PartialEq for Termios {
 
 impl Termios {
     /// The same with nothing interpreted: every key is a byte, every byte is shown as it is
-    /// (`cfmakeraw(3)`). As runc has it, except that output keeps its own processing.
+    /// (`cfmakeraw(3)`); but output keeps its processing, so that lines still begin at the left
+    /// (runc does the same).
     #[must_use]
     pub fn raw(mut self) -> Self {
         let output = self.0.c_oflag;
@@ -152,4 +153,70 @@ pub fn set_termios(terminal: impl AsFd, settings: &Termios) -> io::Result<()> {
 /// Whether this is a terminal (`isatty(3)`).
 pub fn isatty(fd: impl AsFd) -> bool {
     termios(fd).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> Option<(OwnedFd, OwnedFd)> {
+        let master = fd::open(c"/dev/ptmx", libc::O_RDWR | libc::O_NOCTTY).ok()?;
+        unlock_pt(&master).ok()?;
+        let peer = peer(&master, libc::O_RDWR | libc::O_NOCTTY).ok()?;
+        Some((master, peer))
+    }
+
+    #[test]
+    fn raw_and_back() {
+        let Some((master, peer)) = pair() else {
+            eprintln!("skipped: needs /dev/ptmx");
+            return;
+        };
+        let before = termios(&peer).unwrap();
+        set_termios(&peer, &before.raw()).unwrap();
+        let now = termios(&peer).unwrap();
+        assert!(now != before && now == before.raw(), "{now:?}");
+        assert_eq!(now.0.c_lflag & (libc::ECHO | libc::ICANON | libc::ISIG), 0);
+        assert_ne!(now.0.c_oflag & libc::OPOST, 0);
+        // Every byte arrives, the one for SIGINT too.
+        fd::write_all(&master, b"\x03").unwrap();
+        let mut byte = [0];
+        assert_eq!(fd::read(&peer, &mut byte).unwrap(), 1);
+        assert_eq!(byte, [3]);
+        set_termios(&peer, &before).unwrap();
+        assert!(termios(&peer).unwrap() == before);
+    }
+
+    #[test]
+    fn lines_arrive_as_they_were_written() {
+        let Some((master, peer)) = pair() else {
+            eprintln!("skipped: needs /dev/ptmx");
+            return;
+        };
+        let mut text = [0; 8];
+        fd::write_all(&peer, b"a\n").unwrap();
+        assert_eq!(fd::read(&master, &mut text).unwrap(), 3);
+        assert_eq!(&text[..3], b"a\r\n");
+        set_termios(&master, &termios(&master).unwrap().without_onlcr()).unwrap();
+        fd::write_all(&peer, b"a\n").unwrap();
+        assert_eq!(fd::read(&master, &mut text).unwrap(), 2);
+    }
+
+    #[test]
+    fn sizes_and_other_files() {
+        let Some((master, peer)) = pair() else {
+            eprintln!("skipped: needs /dev/ptmx");
+            return;
+        };
+        let size = WinSize { rows: 24, cols: 80 };
+        set_winsize(&master, size).unwrap();
+        assert_eq!(winsize(&peer).unwrap(), size);
+        assert!(isatty(&peer) && isatty(&master));
+        let file = fd::memfd(c"tty", 0).unwrap();
+        assert!(!isatty(&file));
+        assert_eq!(winsize(&file).unwrap_err().raw_os_error(), Some(libc::ENOTTY));
+        assert!(pt_number(&master).is_ok() && pt_number(&peer).is_err());
+        // The test's process leads no session.
+        assert!(set_controlling(&peer).is_err());
+    }
 }
