@@ -4,6 +4,7 @@
 //! and `corten explain` prints it.
 
 pub mod cgroup;
+pub mod check;
 pub mod devices;
 pub mod hooks;
 pub mod idmap;
