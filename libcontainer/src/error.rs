@@ -217,6 +217,11 @@ impl Error {
         Self { step, on: on.to_string(), cause: Cause::Rule(cause.into()), hint: None }
     }
 
+    /// An error that the kernel gave, where [`At::at`] has no result at hand.
+    pub fn io(step: Step, on: impl fmt::Display, cause: io::Error) -> Self {
+        Self { step, on: on.to_string(), cause: Cause::Io(cause), hint: None }
+    }
+
     /// Adds the remedy.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -3,6 +3,7 @@
 //! Reading order: [`error`] (the vocabulary) → `spec` (what is asked) → `host` (what the kernel
 //! offers) → `plan` (what is decided) → `create` (what is done) → `state` and `verbs`.
 
+pub mod cgroup;
 pub mod console;
 pub mod create;
 pub mod error;

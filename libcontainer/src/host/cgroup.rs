@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{At, Result, Step};
 
@@ -22,7 +22,7 @@ pub const HYBRID: &str = "/sys/fs/cgroup/unified";
 pub(crate) const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
 
 /// How the host mounts control groups.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CgroupMode {
     /// No cgroup file system in our mount namespace.

@@ -8,6 +8,7 @@ pub mod check;
 pub mod devices;
 pub mod hooks;
 pub mod idmap;
+pub mod intel_rdt;
 pub mod mount_options;
 pub mod mounts;
 pub mod namespaces;

@@ -15,6 +15,7 @@
 compile_error!("the credential calls of 32-bit kernels take 16-bit ids under the same names");
 
 pub mod argv;
+pub mod bpf;
 pub mod clone;
 pub mod cred;
 pub mod exec;

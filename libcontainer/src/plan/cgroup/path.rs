@@ -19,7 +19,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::LinuxNamespaceType;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, Step};
 use crate::host::CgroupLayout;
@@ -28,7 +28,7 @@ use crate::plan::paths::InRoot;
 use crate::spec::Spec;
 
 /// The container's directory in one hierarchy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DirPlan {
     /// v1: the controllers or the name of the hierarchy. Empty for v2.
     pub controllers: Vec<String>,
