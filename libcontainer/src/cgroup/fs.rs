@@ -5,8 +5,7 @@
 //! from a configuration cannot lead elsewhere (GHSA-5g49-rx9x-qfc6).
 
 use std::ffi::{CStr, CString};
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -87,9 +86,15 @@ impl Dir {
     /// # Errors
     /// As [`Dir::open`]; `ENODEV` when the cgroup is removed meanwhile.
     pub(crate) fn read(&self, name: &str) -> io::Result<String> {
-        let mut content = String::new();
-        File::from(self.open(name, libc::O_RDONLY)?).read_to_string(&mut content)?;
-        Ok(content)
+        let file = self.open(name, libc::O_RDONLY)?;
+        let mut content = Vec::new();
+        let mut buffer = [0; 4096];
+        loop {
+            match fd::read(&file, &mut buffer)? {
+                0 => return Ok(String::from_utf8_lossy(&content).into_owned()),
+                length => content.extend(buffer.iter().take(length)),
+            }
+        }
     }
 
     /// Writes a file: each line of `value` with a `write(2)` of its own, as cgroup files want it.

@@ -122,13 +122,14 @@ fn needs_rights(plan: &CgroupPlan, at: usize, cause: &Error) -> Error {
 fn directory(plan: &DirPlan, all: &CgroupPlan, made: &mut Made) -> Result<Dir> {
     let on = || format!("{}: unable to apply cgroup configuration", plan.host_dir().display());
     let mount = Dir::mount(&plan.mount).at(Step::Cgroup, || plan.mount.display().to_string())?;
-    let fresh = make_path(&mount, plan, made).at(Step::Cgroup, on)?;
+    let unified = all.mode == CgroupMode::Unified;
+    let fresh = make_path(&mount, plan, unified, made).at(Step::Cgroup, on).map_err(full)?;
     let dir = text(&plan.path).and_then(|path| mount.dir(&path)).at(Step::Cgroup, on)?;
     if !fresh {
         must_be_idle(&dir, plan, all)?;
         made.reused_v2 |= plan.is_v2();
     }
-    if plan.is_v2() {
+    if unified {
         must_take_processes(&dir, plan, all)?;
     }
     if plan.controllers.iter().any(|c| c == "cpuset") {
@@ -137,9 +138,26 @@ fn directory(plan: &DirPlan, all: &CgroupPlan, made: &mut Made) -> Result<Dir> {
     Ok(dir)
 }
 
+/// Some limits on cgroups themselves have misleading names.
+fn full(error: Error) -> Error {
+    match error.errno() {
+        Some(libc::EAGAIN) => {
+            error.hint("a cgroup above has reached its cgroup.max.descendants or cgroup.max.depth")
+        }
+        Some(libc::ENOSPC) => error.hint(
+            "the kernel has no ids left for memory cgroups (65535, removed ones with cached \
+             pages included)",
+        ),
+        _ => error,
+    }
+}
+
 /// Makes the directory and those above it that are missing; says whether the last one is new.
-fn make_path(mount: &Dir, plan: &DirPlan, made: &mut Made) -> io::Result<bool> {
-    let controllers = if plan.is_v2() { missing_controllers(mount, plan)? } else { Vec::new() };
+///
+/// The v2 hierarchy of a hybrid host only groups processes: no controllers are handed down there,
+/// which would keep processes out of the cgroups above.
+fn make_path(mount: &Dir, plan: &DirPlan, unified: bool, made: &mut Made) -> io::Result<bool> {
+    let controllers = if unified { missing_controllers(mount, plan)? } else { Vec::new() };
     let mut make = |path: &Path| match fd::mkdirat(mount, &text(path)?, 0o755) {
         Ok(()) => {
             made.undo.push((plan.mount.clone(), path.to_owned()));

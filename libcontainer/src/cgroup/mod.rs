@@ -17,10 +17,10 @@
 //! Why the child moves itself: moving *another* process, or a process with several threads, takes
 //! a lock over all forks and exits of the machine and waits for an RCU grace period. A thread that
 //! writes `0` into a v1 `tasks` file moves only itself and takes no lock (Linux 5.4). Nine
-//! hierarchies on Linux 6.18, medians: `cgroup.procs` written by the parent 18 ms (all of it in
-//! the first write; the next eight take 0.2 ms together), `tasks` written by the child 0.1 ms.
-//! The limits also hold from the child's first instant. A v2 directory has no such file; there
-//! `CLONE_INTO_CGROUP` does it for free (Linux 5.7).
+//! hierarchies on Linux 6.18, two loaded processors, medians of 15: `cgroup.procs` written by the
+//! parent 12 ms (3 to 19; all of it in the first write, the others take 0.2 ms together), `tasks`
+//! written by the child 0.12 ms. The limits also hold from the child's first instant. A v2
+//! directory has no such file; there `CLONE_INTO_CGROUP` does it for free (Linux 5.7).
 //!
 //! The v1 cgroup namespace must be unshared *after* joining: its root is where the process is.
 
@@ -72,7 +72,7 @@ pub struct Cgroup {
     join: Vec<OwnedFd>,
     /// What [`Cgroup::limit_devices`] has to do.
     devices: Option<devices::Todo>,
-    /// Missing rights mean no cgroup.
+    /// Missing rights mean no cgroup: rootless, and nothing was asked for.
     forgiving: bool,
 }
 
@@ -106,7 +106,7 @@ impl Cgroup {
             v2,
             join,
             devices,
-            forgiving: plan.forgiving,
+            forgiving: plan.forgiving && plan.writes.is_empty(),
         })
     }
 
@@ -114,6 +114,26 @@ impl Cgroup {
     pub fn open(record: &CgroupRecord) -> Self {
         let record = record.clone();
         Self { record, v2: None, join: Vec::new(), devices: None, forgiving: false }
+    }
+
+    /// What to do when `clone3` refuses [`Cgroup::clone_into`] with this errno (clone(2)).
+    pub fn clone_hint(&self, errno: Option<i32>) -> Option<&'static str> {
+        self.v2.as_ref()?;
+        match errno? {
+            libc::EBUSY => Some(
+                "the container's cgroup hands controllers down to sub-cgroups, so it takes no \
+                 processes: choose another cgroupsPath",
+            ),
+            libc::EOPNOTSUPP => Some(
+                "the container's cgroup is below a threaded one and takes no processes: choose \
+                 another cgroupsPath",
+            ),
+            libc::EACCES => Some(
+                "the common ancestor of our cgroup and the container's must be ours to write: \
+                 start us in a delegated cgroup (systemd-run --user --scope -p Delegate=yes)",
+            ),
+            _ => None,
+        }
     }
 
     /// What the state must remember.
@@ -143,17 +163,13 @@ impl Cgroup {
     /// # Errors
     /// The container needs its cgroup: the error names the remedy. Or a directory stays.
     pub fn give_up(&mut self) -> Result<()> {
-        let on = self.host_dir().unwrap_or_default();
         if !self.forgiving {
-            return Err(Error::rule(
-                Step::Cgroup,
-                on.display(),
-                "unable to apply cgroup configuration: permission denied",
-            )
-            .hint(
-                "the common ancestor of our cgroup and the container's must be ours to write: \
-                   start us in a delegated cgroup (systemd-run --user --scope -p Delegate=yes)",
-            ));
+            let words = "unable to apply cgroup configuration: permission denied";
+            let error = Error::rule(Step::Cgroup, self.subject(), words);
+            return Err(match self.clone_hint(Some(libc::EACCES)) {
+                Some(hint) => error.hint(hint),
+                None => error,
+            });
         }
         self.remove()?;
         *self = Self::open(&CgroupRecord::default());

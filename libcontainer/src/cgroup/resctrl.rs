@@ -43,16 +43,16 @@ impl Resctrl {
     fn create_below(root: &Path, plan: &IntelRdtPlan) -> Result<Self> {
         supports(root, plan)?;
         let class = if plan.class.is_empty() { root.to_owned() } else { root.join(&plan.class) };
+        if plan.must_exist() && !class.is_dir() {
+            // Someone was to prepare it; an empty one made by us would limit nothing.
+            return Err(Error::rule(
+                Step::IntelRdt,
+                class.display(),
+                "clos dir not accessible (must be pre-created when schemata, l3CacheSchema and \
+                 memBwSchema are empty)",
+            ));
+        }
         let made = match fs::create_dir(&class) {
-            _ if plan.must_exist() && !class.is_dir() => {
-                // Someone was to prepare it; an empty one made by us would limit nothing.
-                return Err(Error::rule(
-                    Step::IntelRdt,
-                    class.display(),
-                    "clos dir not accessible (must be pre-created when schemata, l3CacheSchema \
-                     and memBwSchema are empty)",
-                ));
-            }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => false,
             made => made.map(|()| true).map_err(|e| said(root, &class, e))?,
         };
@@ -193,5 +193,114 @@ fn said(root: &Path, on: &Path, error: io::Error) -> Error {
     match status.trim() {
         "" | "ok" => error,
         status => error.hint(format!("last_cmd_status: {status}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory that looks like the file system; the kernel's checks are not there.
+    struct Fake(PathBuf);
+
+    impl Fake {
+        fn new(name: &str) -> Self {
+            let root =
+                std::env::temp_dir().join(format!("corten-rdt-{}-{name}", std::process::id()));
+            fs::create_dir_all(root.join("info/L3")).unwrap();
+            fs::create_dir_all(root.join("gold/mon_groups")).unwrap();
+            fs::write(root.join("gold/schemata"), "    MB:0=100\n    L3:0=000ff\n").unwrap();
+            Self(root)
+        }
+    }
+
+    impl Drop for Fake {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn plan(class: &str, named: bool, checked: &[&str], lines: &[&str]) -> IntelRdtPlan {
+        let texts = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+        IntelRdtPlan {
+            class: class.into(),
+            named,
+            checked: texts(checked),
+            lines: texts(lines),
+            monitor: None,
+        }
+    }
+
+    #[test]
+    fn own_class_is_made_and_removed() {
+        let fake = Fake::new("own");
+        let own = plan("box", false, &["L3:0=f"], &["L2:0=3"]);
+        let class = Resctrl::create_below(&fake.0, &own).unwrap();
+        let dir = fake.0.join("box");
+        assert_eq!(fs::read_to_string(dir.join("schemata")).unwrap(), "L3:0=f\nL2:0=3\n");
+        class.place(42).unwrap();
+        assert_eq!(fs::read_to_string(dir.join("tasks")).unwrap(), "42");
+        // Not a real one: its files have to be removed by hand.
+        fs::remove_file(dir.join("tasks")).unwrap();
+        fs::remove_file(dir.join("schemata")).unwrap();
+        class.remove().unwrap();
+        assert!(!dir.exists());
+        class.remove().unwrap();
+    }
+
+    #[test]
+    fn named_class_is_shared_and_stays() {
+        let fake = Fake::new("named");
+        let mut named = plan("gold", true, &["L3:0=ff"], &[]);
+        named.monitor = Some("box".into());
+        let class = Resctrl::create_below(&fake.0, &named).unwrap();
+        let schemata = || fs::read_to_string(fake.0.join("gold/schemata")).unwrap();
+        assert_eq!(schemata(), "    MB:0=100\n    L3:0=000ff\n", "agrees, so it is not written");
+        assert!(fake.0.join("gold/mon_groups/box").is_dir());
+        class.remove().unwrap();
+        assert!(fake.0.join("gold").is_dir() && !fake.0.join("gold/mon_groups/box").exists());
+        let other = plan("gold", true, &["L3:0=f"], &[]);
+        let error = Resctrl::create_below(&fake.0, &other).unwrap_err().to_string();
+        assert!(error.contains("the class exists and does not say \"L3:0=f\""), "{error}");
+    }
+
+    #[test]
+    fn named_class_without_schemas_must_exist() {
+        let fake = Fake::new("missing");
+        assert!(Resctrl::create_below(&fake.0, &plan("gold", true, &[], &[])).is_ok());
+        let error = Resctrl::create_below(&fake.0, &plan("iron", true, &[], &[])).unwrap_err();
+        assert!(error.to_string().contains("must be pre-created"), "{error}");
+        assert!(!fake.0.join("iron").exists());
+    }
+
+    #[test]
+    fn feature_that_is_missing_is_named() {
+        let fake = Fake::new("feature");
+        let error =
+            Resctrl::create_below(&fake.0, &plan("x", false, &["MB:0=1"], &[])).unwrap_err();
+        assert!(error.to_string().contains("Intel RDT/MBA is not enabled"), "{error}");
+        assert!(!fake.0.join("x").exists());
+    }
+
+    #[test]
+    fn failure_half_way_leaves_nothing() {
+        let fake = Fake::new("undo");
+        fs::write(fake.0.join("info/last_cmd_status"), "ran out of RMIDs\n").unwrap();
+        let mut half = plan("box", false, &[], &[]);
+        // Its mon_groups does not exist in a fake class.
+        half.monitor = Some("box".into());
+        let error = Resctrl::create_below(&fake.0, &half).unwrap_err();
+        assert_eq!(error.hint.as_deref(), Some("last_cmd_status: ran out of RMIDs"));
+        assert!(!fake.0.join("box").exists());
+    }
+
+    #[test]
+    fn host_without_it_says_so() {
+        if nix::sys::statfs::statfs(USUAL).is_ok_and(|stat| stat.filesystem_type().0 == MAGIC) {
+            eprintln!("skipped: resctrl is mounted here");
+            return;
+        }
+        let error = Resctrl::create(&plan("box", false, &[], &[])).unwrap_err().to_string();
+        assert_eq!(error, "intelRdt is specified in config, but Intel RDT is not enabled");
     }
 }

@@ -225,3 +225,19 @@ fn oom_kill_is_noticed() {
     assert!(!status.success());
     assert!(cgroup.oom_killed());
 }
+
+#[test]
+fn hybrid_v2_directory_only_groups() {
+    let Some(f) = fixture() else { return };
+    let Some(v2) = f.dirs().pop().filter(|_| f.host.cgroup.mode == CgroupMode::Hybrid) else {
+        return skip("needs a hybrid host");
+    };
+    let outer = f.create(json!({})).unwrap();
+    assert!(outer.clone_into().is_some());
+    Cgroup::create(&f.plan("/inner", json!({}))).unwrap();
+    assert_eq!(std::fs::read_to_string(v2.join("cgroup.subtree_control")).unwrap(), "");
+    let sleeper = Sleeper::new();
+    outer.place(sleeper.pid()).unwrap();
+    // What left the v2 hierarchy is met through v1.
+    assert_eq!(outer.pids().unwrap(), [sleeper.pid()]);
+}

@@ -248,3 +248,40 @@ fn cgroup_with_processes_hands_nothing_down() {
         assert!(error.hint.unwrap().contains("only in the leaves"));
     });
 }
+
+#[test]
+fn rootless_without_rights_needs_a_cgroup_only_for_limits() {
+    in_v2_view(|f| {
+        let forgiving = |resources| CgroupPlan { forgiving: true, ..f.plan("", resources) };
+        let read_only = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY;
+        mount::mount(None, c"/sys/fs/cgroup", None, read_only, None).unwrap();
+        let none = Cgroup::create(&forgiving(json!({}))).unwrap();
+        assert!(none.is_none() && none.clone_into().is_none());
+        none.limit_devices().unwrap();
+        let error = Cgroup::create(&forgiving(json!({"pids": {"limit": 3}}))).unwrap_err();
+        let words = "rootless needs no limits + no cgrouppath when no permission is granted for \
+                     cgroups";
+        assert!(error.to_string().contains(words), "{error}");
+        let error = f.create(json!({})).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "cgroup {}: unable to apply cgroup configuration: read-only file system",
+                f.dirs()[0].display()
+            )
+        );
+        let writable = libc::MS_REMOUNT | libc::MS_BIND;
+        mount::mount(None, c"/sys/fs/cgroup", None, writable, None).unwrap();
+    });
+}
+
+#[test]
+fn limits_on_cgroups_themselves_are_explained() {
+    in_v2_view(|f| {
+        let outer = f.create(json!({"unified": {"cgroup.max.descendants": "0"}})).unwrap();
+        let error = Cgroup::create(&f.plan("/a", json!({}))).unwrap_err();
+        assert_eq!(error.errno(), Some(libc::EAGAIN));
+        assert!(error.hint.unwrap().contains("cgroup.max.descendants"));
+        outer.remove().unwrap();
+    });
+}
