@@ -17,5 +17,10 @@ pub mod spec;
 pub mod state;
 pub mod sys;
 
+pub use create::{Container, create};
 pub use error::{At, Error, Result, Step};
+pub use host::Host;
+pub use plan::{Options, Plan};
 pub use seal::seal;
+pub use spec::Spec;
+pub use state::{State, Store};

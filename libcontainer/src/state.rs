@@ -63,6 +63,9 @@ pub struct State {
     pub namespaces: BTreeMap<String, PathBuf>,
     /// Whether the configuration has a `process`: `start` needs one.
     pub has_process: bool,
+    /// What the configuration calls its program, for messages of `start`.
+    #[serde(default)]
+    pub program: Option<String>,
     /// Where the container's processes are, when it has a cgroup.
     pub cgroup: Option<CgroupRecord>,
     /// Hooks for `start`.
@@ -76,8 +79,7 @@ pub struct State {
     pub dir: PathBuf,
 }
 
-/// How to find the container's cgroups again.
-pub type CgroupRecord = serde_json::Value;
+pub use crate::cgroup::CgroupRecord;
 
 /// What a `create` is about to make. It stays beside `state.json`, for the day that is damaged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,6 +135,7 @@ impl Intent {
             own_pid_namespace: false,
             namespaces: BTreeMap::new(),
             has_process: true,
+            program: None,
             cgroup: self.cgroup.clone(),
             poststart: Vec::new(),
             poststop: self.poststop.clone(),

@@ -2,12 +2,11 @@
 //!
 //! ```text
 //! parent                                        init (or the bridge before it)
-//!   clone3 ───────────────────────────────────▶ born, signals blocked
+//!   clone3, into the v2 cgroup ───────────────▶ born, signals blocked; joins its v1 cgroups
 //!   write uid_map, gid_map     ◀─ NeedMaps ───  bridge only: a user namespace was made
 //!          ── Go::Mapped ─────────────────────▶ become root of the user namespace
 //!                              ◀─ Born(pid) ──  bridge only: init is the parent's child
-//!   cgroup.procs (v1, ~10 ms)                   meanwhile: keyring, lo, mounts, devices
-//!          ── Go::Placed ─────────────────────▶ only where a cgroup namespace waits for it
+//!   device rules, net devices                   meanwhile: keyring, lo, mounts, devices
 //!                              ◀─ Rootfs ─────  only with hooks that run before pivot_root
 //!   hooks prestart, createRuntime
 //!          ── Go::Pivot ──────────────────────▶ hooks createContainer, pivot_root
@@ -27,8 +26,8 @@ use crate::error::Step;
 
 /// Bytes of a packet from init.
 pub const LEN: usize = 16 + DETAIL;
-/// Bytes of text that a failed execve may add: the name of a missing interpreter.
-pub const DETAIL: usize = 112;
+/// Bytes of text that a failure may add: the name of a missing interpreter, a hook's last words.
+pub const DETAIL: usize = 1008;
 
 /// What the parent tells init: one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +35,6 @@ pub const DETAIL: usize = 112;
 pub enum Go {
     /// The id maps are written.
     Mapped = b'm',
-    /// Init is in all of its cgroups.
-    Placed = b'c',
     /// The hooks of the runtime's namespace are done.
     Pivot = b'p',
     /// Execute the program.
@@ -46,6 +43,7 @@ pub enum Go {
 
 /// What init tells the parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "init cannot box: it does not allocate")]
 pub enum Said {
     /// The bridge made a user namespace and waits for its maps.
     NeedMaps,
@@ -161,6 +159,6 @@ mod tests {
     #[test]
     fn detail_ends_at_nul_and_is_cut_to_fit() {
         assert_eq!(Detail::new(b"a\0b").as_bytes(), b"a");
-        assert_eq!(Detail::new(&[b'x'; 500]).as_bytes().len(), DETAIL);
+        assert_eq!(Detail::new(&[b'x'; 2 * DETAIL]).as_bytes().len(), DETAIL);
     }
 }

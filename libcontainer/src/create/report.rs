@@ -1,9 +1,17 @@
 //! What the init stage says when a step fails, and the words the parent makes of it.
 //!
 //! After clone3 nothing may allocate, so a failure is a small fixed record. The parent holds the
-//! same [`crate::plan::Plan`] and turns step and item back into "which mount, which path".
+//! same [`Plan`] and turns step and item back into "which mount, which path".
 
-use crate::error::Step;
+use std::ffi::CString;
+use std::io;
+
+use crate::create::program::Why;
+use crate::create::protocol::Detail;
+use crate::create::{identity, init, rootfs, stage};
+use crate::error::{Cause, Error, Step};
+use crate::hooks;
+use crate::plan::Plan;
 
 /// A failed step of the init stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,4 +29,150 @@ impl Failure {
     pub const fn new(step: Step, item: u32, errno: i32) -> Self {
         Self { step, item, errno }
     }
+
+    fn index(&self) -> usize {
+        usize::try_from(self.item).unwrap_or(usize::MAX)
+    }
+
+    fn cause(&self) -> Cause {
+        Cause::Io(io::Error::from_raw_os_error(self.errno))
+    }
+}
+
+/// Turns a record back into words.
+pub fn words(plan: &Plan, failure: Failure, detail: &Detail) -> Error {
+    if let Some(error) = rootfs::words::error(&plan.mounts, failure) {
+        return error;
+    }
+    let program = text(plan.process.as_ref().and_then(|process| process.args.first()));
+    if let Some(error) = words_after_gate(&program, failure, detail) {
+        return error;
+    }
+    let on = subject(plan, &failure);
+    let error = Error { step: failure.step, on, cause: failure.cause(), hint: None };
+    match hint(plan, &failure) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// The words of what can fail behind the start gate, for `start`, which has no plan: hooks inside
+/// the container and the execve of `program`. `None` for other steps.
+pub fn words_after_gate(program: &str, failure: Failure, detail: &Detail) -> Option<Error> {
+    match failure.step {
+        Step::Exec => Some(exec_words(program, failure, detail)),
+        Step::Hook => Some(hooks::inside_error(failure.item, detail.as_bytes())),
+        _ => None,
+    }
+}
+
+fn text(text: Option<&CString>) -> String {
+    text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Which one it was.
+fn subject(plan: &Plan, failure: &Failure) -> String {
+    match failure.step {
+        Step::Namespace if failure.item == stage::NEW => "new".into(),
+        Step::Namespace if failure.item == stage::TIME_OFFSETS => "linux.timeOffsets".into(),
+        Step::Namespace => text(plan.namespaces.join.get(failure.index()).map(|join| &join.path)),
+        Step::Keyring => text(plan.keyring.as_ref()),
+        Step::Network => "lo".into(),
+        Step::Hostname if failure.item == 1 => plan.names.domainname.clone().unwrap_or_default(),
+        Step::Hostname => plan.names.hostname.clone().unwrap_or_default(),
+        Step::Sysctl => {
+            plan.sysctls.get(failure.index()).map(|sysctl| sysctl.name.clone()).unwrap_or_default()
+        }
+        Step::Label if failure.item == 0 => "apparmor".into(),
+        Step::Label => "selinux".into(),
+        Step::Scheduler => ["scheduler", "ioPriority", "memoryPolicy"]
+            .get(failure.index())
+            .map_or_else(String::new, ToString::to_string),
+        Step::Capabilities if failure.item == identity::NO_NEW_PRIVS => "noNewPrivileges".into(),
+        Step::Capabilities => capability(failure.item),
+        Step::User => ["keepcaps", "additionalGids", "gid", "uid"]
+            .get(failure.index())
+            .map_or_else(String::new, ToString::to_string),
+        Step::Console => ["/dev", "/dev/pts/ptmx", "consoleSize", "/dev/console", "stdio"]
+            .get(failure.index())
+            .map_or_else(String::new, ToString::to_string),
+        Step::Rootfs if failure.item == init::PROCFS => "procfs".into(),
+        _ => String::new(),
+    }
+}
+
+fn capability(number: u32) -> String {
+    let named = caps::all().into_iter().find(|cap| u32::from(cap.index()) == number);
+    named.map_or_else(|| "sets".into(), |cap| cap.to_string())
+}
+
+/// What to do about the failures that people meet.
+fn hint(plan: &Plan, failure: &Failure) -> Option<String> {
+    let hint = match (failure.step, failure.errno) {
+        (Step::Keyring, libc::EDQUOT) => {
+            "the key quota of this user is used up: raise kernel.keys.maxkeys, or pass \
+             --no-new-keyring"
+        }
+        (Step::Namespace, libc::EINVAL) if failure.item < stage::TIME_OFFSETS => {
+            "the path must be a namespace of the type that linux.namespaces says"
+        }
+        (Step::Namespace, libc::ERANGE) if failure.item == stage::TIME_OFFSETS => {
+            "the offset would set the container's clock before 0 or too far ahead"
+        }
+        (Step::User, libc::EINVAL) if plan.namespaces.has(crate::plan::namespaces::Kind::User) => {
+            "the id is not mapped in the user namespace: look at linux.uidMappings and gidMappings"
+        }
+        (Step::PivotRoot, libc::EINVAL) => {
+            "a rootfs on the initramfs cannot be pivoted: pass --no-pivot"
+        }
+        (Step::Hostname, libc::EPERM) => "add a uts namespace to linux.namespaces",
+        (Step::Scheduler, libc::EPERM) => "it needs CAP_SYS_NICE on the host",
+        _ => return None,
+    };
+    Some(hint.into())
+}
+
+/// The words of a program that did not run: runc's where callers grep for them, with the reason
+/// and the remedy behind.
+fn exec_words(name: &str, failure: Failure, detail: &Detail) -> Error {
+    let why = Why::from_number(failure.item);
+    let cause = crate::error::errno_words(&io::Error::from_raw_os_error(failure.errno));
+    let detail = String::from_utf8_lossy(detail.as_bytes());
+    let (said, hint) = match why {
+        Why::NotFound if !name.contains('/') => (
+            "executable file not found in $PATH".to_owned(),
+            "look at process.args[0] and at PATH in process.env".to_owned(),
+        ),
+        Why::NotFound => {
+            (format!("stat {name}: {cause}"), "look at process.args[0] and the rootfs".to_owned())
+        }
+        Why::Directory => ("is a directory".into(), "name a program in process.args[0]".into()),
+        Why::NotExecutable => {
+            (cause, "the file is not executable for process.user: look at its mode".into())
+        }
+        Why::NoInterpreter => (cause, format!("its interpreter {detail} is not in the rootfs")),
+        Why::DosLineEnds => (
+            cause,
+            format!(
+                "its first line ends in a carriage return, so {detail}\\r is looked for: save it with unix line ends"
+            ),
+        ),
+        Why::NoLoader => (
+            cause,
+            format!(
+                "its dynamic loader {detail} is not in the rootfs: install the C library it was built for"
+            ),
+        ),
+        Why::OtherMachine => (cause, "it was built for another kind of processor".into()),
+        Why::NoExecMount => (cause, "it lies on a mount with the option noexec".into()),
+        Why::NoFormat => (cause, "it is neither a binary nor a script with a #! line".into()),
+        Why::NoProcess => {
+            let why = "the configuration has no process to start".to_owned();
+            return Error::rule(Step::Start, "", why).hint("set process in config.json");
+        }
+        Why::Errno => (cause, String::new()),
+    };
+    let cause = Cause::Worded(failure.errno, format!("exec: {name:?}: {said}"));
+    let error = Error { step: Step::Exec, on: String::new(), cause, hint: None };
+    if hint.is_empty() { error } else { error.hint(hint) }
 }

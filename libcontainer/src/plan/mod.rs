@@ -11,6 +11,7 @@ pub mod idmap;
 pub mod intel_rdt;
 pub mod mount_options;
 pub mod mounts;
+pub mod names;
 pub mod namespaces;
 pub mod net;
 pub mod paths;
@@ -19,7 +20,17 @@ pub mod sched;
 pub mod security;
 pub mod text;
 
+use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result, Step};
+use crate::host::Host;
+use crate::notify;
+use crate::spec::Spec;
+use namespaces::Kind;
 
 /// What the caller wants beside the configuration: the flags of `create` and `run`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +67,8 @@ pub struct Options {
     /// Whether missing cgroup rights are tolerated when no limits are asked
     /// (`--rootless`); `None` decides from the host.
     pub rootless: Option<bool>,
+    /// Time every step of the init stage (`--timings`).
+    pub timings: bool,
 }
 
 /// Who makes the container's cgroup.
@@ -66,4 +79,225 @@ pub enum CgroupDriver {
     Fs,
     /// No cgroup at all (`--cgroup-manager disabled`).
     Disabled,
+}
+
+/// Everything about one container, decided.
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    /// The container's id.
+    pub id: String,
+    /// Absolute path of the bundle.
+    pub bundle: PathBuf,
+    /// Absolute path of the root file system on the host.
+    pub rootfs: PathBuf,
+    /// The configuration's annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Which namespaces, and how init gets there.
+    pub namespaces: namespaces::NamespacePlan,
+    /// Ids of a new user namespace.
+    pub idmap: idmap::IdMapPlan,
+    /// setgroups(2) is allowed.
+    pub set_groups: bool,
+    /// The file system tree.
+    pub mounts: mounts::Mounts,
+    /// The program; `start` fails without.
+    pub process: Option<process::ProcessPlan>,
+    /// What the program may do.
+    pub security: Option<security::SecurityPlan>,
+    /// How it is scheduled.
+    pub sched: sched::SchedPlan,
+    /// Host and domain name.
+    pub names: names::Names,
+    /// Kernel parameters of the container's namespaces.
+    pub sysctls: Vec<names::Sysctl>,
+    /// Name of the session keyring; the caller's is kept without.
+    #[serde(serialize_with = "text::optional")]
+    pub keyring: Option<CString>,
+    /// Control groups.
+    pub cgroup: cgroup::CgroupPlan,
+    /// Devices that move into the network namespace.
+    pub net: net::NetPlan,
+    /// Hooks of all kinds.
+    pub hooks: hooks::HookPlan,
+    /// Descriptors from 3 on that the program inherits.
+    pub preserve_fds: u32,
+    /// The caller starts the container itself: no fifo is made.
+    pub run: bool,
+    /// Unix socket that receives the pty master.
+    pub console_socket: Option<PathBuf>,
+    /// Unix socket that receives a pidfd of init.
+    pub pidfd_socket: Option<PathBuf>,
+    /// The caller's readiness socket: the container gets one of ours.
+    pub notify_socket: Option<PathBuf>,
+    /// The steps of the init stage are timed.
+    pub timings: bool,
+    /// What the user should know although the container can be made.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// Decides everything about the container that `spec` describes, on `host`.
+    ///
+    /// # Errors
+    /// The first rule of the specification, or of this host, that the configuration breaks.
+    pub fn build(spec: &Spec, host: &Host, options: &Options) -> Result<Self> {
+        check::check(spec, host, options)?;
+        let oci = &spec.oci;
+        let linux = oci.linux().as_ref();
+        let asked = oci.process().as_ref();
+        let mut warnings = spec.warnings.clone();
+        let namespaces = namespaces::build(linux)?;
+        let cgroup = cgroup::build(spec, host, options)?;
+        let mounts = tree(spec, host, options, &namespaces, &cgroup)?;
+        warnings.extend(mounts.notes.iter().cloned());
+        let grantable = grantable(host, &namespaces);
+        let process = asked.map(|asked| process::build(asked, options)).transpose()?;
+        let env = process.as_ref().map_or(&[][..], |process| &process.env);
+        Ok(Self {
+            id: options.id.clone(),
+            bundle: options.bundle.clone(),
+            rootfs: rootfs(spec, options)?,
+            annotations: annotations(spec),
+            idmap: idmap::build(linux, !host.rootless())?,
+            set_groups: set_groups(host, &namespaces, process.as_ref())?,
+            mounts,
+            security: asked
+                .map(|asked| security::build(asked, grantable, &mut warnings))
+                .transpose()?,
+            sched: asked.map(|asked| sched::build(asked, linux)).transpose()?.unwrap_or_default(),
+            names: names::names(oci),
+            sysctls: names::sysctls(linux)?,
+            keyring: keyring(options)?,
+            net: net::build(linux, &namespaces, host.rootless())?,
+            hooks: hooks::build(oci.hooks().as_ref(), env)?,
+            process,
+            namespaces,
+            cgroup,
+            preserve_fds: preserve_fds(options)?,
+            run: options.run,
+            console_socket: options.console_socket.clone(),
+            pidfd_socket: options.pidfd_socket.clone(),
+            notify_socket: options.notify_socket.clone(),
+            timings: options.timings,
+            warnings,
+        })
+    }
+}
+
+/// `root.path`, relative to the bundle.
+fn rootfs(spec: &Spec, options: &Options) -> Result<PathBuf> {
+    match spec.oci.root() {
+        Some(root) => Ok(options.bundle.join(root.path())),
+        None => Err(Error::rule(Step::CheckConfig, "root", "is required on Linux")),
+    }
+}
+
+fn annotations(spec: &Spec) -> BTreeMap<String, String> {
+    spec.oci.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn tree(
+    spec: &Spec,
+    host: &Host,
+    options: &Options,
+    namespaces: &namespaces::NamespacePlan,
+    cgroup: &cgroup::CgroupPlan,
+) -> Result<mounts::Mounts> {
+    let facts = cgroup_mounts(host, options, namespaces, cgroup);
+    let with_socket = options.notify_socket.as_ref().map(|_| notify_mount(&spec.oci, options));
+    mounts::build(&mounts::Request {
+        spec: with_socket.as_ref().unwrap_or(&spec.oci),
+        rootfs: &rootfs(spec, options)?,
+        bundle: &options.bundle,
+        mount_namespace: namespaces.has(Kind::Mount),
+        user_namespace: namespaces.has(Kind::User) || !host.initial_user_ns,
+        rootless: host.rootless(),
+        no_pivot: options.no_pivot,
+        cgroup: &facts,
+    })
+}
+
+/// The configuration with the directory of the readiness socket mounted, after everything else.
+fn notify_mount(oci: &oci_spec::runtime::Spec, options: &Options) -> oci_spec::runtime::Spec {
+    let mut mount = oci_spec::runtime::Mount::default();
+    let dir = notify::host_dir(&options.state_root.join(&options.id));
+    mount
+        .set_destination(notify::CONTAINER_DIR.into())
+        .set_typ(Some("bind".into()))
+        .set_source(Some(dir))
+        .set_options(Some(notify::MOUNT_OPTIONS.map(str::to_owned).to_vec()));
+    let mut oci = oci.clone();
+    let mut mounts = oci.mounts().clone().unwrap_or_default();
+    mounts.push(mount);
+    oci.set_mounts(Some(mounts));
+    oci
+}
+
+/// What a mount of type `cgroup` has to know.
+fn cgroup_mounts(
+    host: &Host,
+    options: &Options,
+    namespaces: &namespaces::NamespacePlan,
+    cgroup: &cgroup::CgroupPlan,
+) -> mounts::CgroupMounts {
+    let unified = host.cgroup.mode == crate::host::cgroup::CgroupMode::Unified;
+    let v1 = cgroup.dirs.iter().filter(|dir| !dir.is_v2());
+    mounts::CgroupMounts {
+        unified,
+        namespace: namespaces.has(Kind::Cgroup),
+        own: cgroup.dirs.first().filter(|_| unified).map(cgroup::DirPlan::host_dir),
+        hierarchies: v1
+            .map(|dir| mounts::CgroupHierarchy {
+                name: dir.mount_name(),
+                data: dir.mount_data(),
+                dir: dir.host_dir(),
+            })
+            .collect(),
+        rootless: options.rootless.unwrap_or_else(|| host.rootless()),
+    }
+}
+
+/// Init holds every capability in a new user namespace, else our own.
+fn grantable(host: &Host, namespaces: &namespaces::NamespacePlan) -> security::Grantable {
+    let all = u64::MAX >> (63 - u32::from(host.last_cap.min(63)));
+    let caps = if namespaces.has(Kind::User) { all } else { host.caps & all };
+    security::Grantable { caps, last_cap: host.last_cap }
+}
+
+/// An unprivileged user gives up setgroups(2) with the group map; then nobody may ask for groups.
+fn set_groups(
+    host: &Host,
+    namespaces: &namespaces::NamespacePlan,
+    process: Option<&process::ProcessPlan>,
+) -> Result<bool> {
+    let allowed = !(host.rootless() && namespaces.is_new(Kind::User)) || host.has_cap(CAP_SETGID);
+    match process {
+        Some(process) if !allowed && !process.groups.is_empty() => Err(Error::rule(
+            Step::CheckConfig,
+            "process.user.additionalGids",
+            "cannot set any additional groups in a rootless container",
+        )),
+        _ => Ok(allowed),
+    }
+}
+
+/// capabilities(7)
+const CAP_SETGID: u8 = 6;
+
+/// runc's name, which `keyctl show` prints inside.
+fn keyring(options: &Options) -> Result<Option<CString>> {
+    if options.no_new_keyring {
+        return Ok(None);
+    }
+    let name = CString::new(format!("_ses.{}", options.id));
+    name.map(Some).map_err(|_| Error::rule(Step::CheckConfig, "id", "has a NUL byte"))
+}
+
+fn preserve_fds(options: &Options) -> Result<u32> {
+    // 3 + n must still be a descriptor number.
+    options
+        .preserve_fds
+        .checked_add(options.listen_fds)
+        .filter(|count| *count < 1 << 30)
+        .ok_or_else(|| Error::rule(Step::Fds, "--preserve-fds", "is too large"))
 }

@@ -75,6 +75,15 @@ impl Kind {
         }
     }
 
+    /// The specification's word for it (config-linux.md, "Namespaces").
+    pub const fn spec_name(self) -> &'static str {
+        match self {
+            Kind::Network => "network",
+            Kind::Mount => "mount",
+            other => other.proc_name(),
+        }
+    }
+
     const fn of(spec: LinuxNamespaceType) -> Self {
         match spec {
             LinuxNamespaceType::User => Kind::User,

@@ -3,20 +3,19 @@
 //! Capabilities and labels are in `security`, scheduling in `sched`; `create::identity` and
 //! `create::program` carry this out.
 
-use std::ffi::{CStr, CString};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::CString;
+
+use std::fmt;
 
 use oci_spec::runtime::{PosixRlimitType, Process};
 use serde::Serialize;
 
 use crate::error::{Error, Result, Step};
+use crate::plan::paths::InRoot;
 use crate::plan::{Options, text};
 
 /// The umask of a container that asks for none, as runc sets it.
 const DEFAULT_UMASK: u32 = 0o022;
-
-/// Where the container finds the readiness socket that `notify` mounts.
-const NOTIFY_SOCKET: &CStr = c"NOTIFY_SOCKET=/run/notify/notify.sock";
 
 /// The decided program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,9 +31,8 @@ pub struct ProcessPlan {
     /// The paths at which the program is looked for, in order.
     #[serde(serialize_with = "text::list")]
     pub candidates: Vec<CString>,
-    /// Working directory, absolute, below the rootfs.
-    #[serde(serialize_with = "text::one")]
-    pub cwd: CString,
+    /// Working directory below the rootfs.
+    pub cwd: InRoot,
     /// uid in the container.
     pub uid: u32,
     /// gid in the container.
@@ -53,15 +51,30 @@ pub struct ProcessPlan {
     pub console_size: Option<ConsoleSize>,
 }
 
+impl ProcessPlan {
+    /// What the configuration calls the program: `args[0]`.
+    pub fn name(&self) -> String {
+        self.args.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+}
+
 /// One resource limit (setrlimit(2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Rlimit {
+    /// The specification's name.
+    pub name: PosixRlimitType,
     /// The `RLIMIT_*` number.
     pub resource: u32,
     /// Soft limit.
     pub soft: u64,
     /// Hard limit.
     pub hard: u64,
+}
+
+impl fmt::Display for Rlimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} soft {} hard {}", self.name, self.soft, self.hard)
+    }
 }
 
 /// Size of the terminal in characters.
@@ -91,7 +104,7 @@ pub fn build(process: &Process, options: &Options) -> Result<ProcessPlan> {
         args,
         env,
         find_home: !has_home,
-        cwd: CString::new(process.cwd().as_os_str().as_bytes()).map_err(|_| nul("process.cwd"))?,
+        cwd: InRoot::new(process.cwd())?,
         uid: user.uid(),
         gid: user.gid(),
         groups: user.additional_gids().clone().unwrap_or_default(),
@@ -135,7 +148,7 @@ fn environment(asked: &[String], notify: bool) -> Result<(Vec<CString>, bool)> {
     }
     env.reverse();
     if notify {
-        env.push(NOTIFY_SOCKET.to_owned());
+        env.extend(CString::new(crate::notify::CONTAINER_ENV));
     }
     Ok((env, has_home))
 }
@@ -181,7 +194,7 @@ fn rlimit(limit: &oci_spec::runtime::PosixRlimit) -> Rlimit {
         PosixRlimitType::RlimitRtprio => libc::RLIMIT_RTPRIO,
         PosixRlimitType::RlimitRttime => libc::RLIMIT_RTTIME,
     };
-    Rlimit { resource, soft: limit.soft(), hard: limit.hard() }
+    Rlimit { name: limit.typ(), resource, soft: limit.soft(), hard: limit.hard() }
 }
 
 fn console_size(process: &Process) -> Result<Option<ConsoleSize>> {

@@ -55,18 +55,11 @@ pub struct SecurityPlan {
     /// prctl(PR_SET_NO_NEW_PRIVS).
     pub no_new_privileges: bool,
     /// Text for `/proc/thread-self/attr/apparmor/exec`.
-    #[serde(serialize_with = "optional")]
+    #[serde(serialize_with = "text::optional")]
     pub apparmor: Option<CString>,
     /// Text for `/proc/thread-self/attr/exec`.
-    #[serde(serialize_with = "optional")]
+    #[serde(serialize_with = "text::optional")]
     pub selinux: Option<CString>,
-}
-
-fn optional<S: Serializer>(text: &Option<CString>, serializer: S) -> Result<S::Ok, S::Error> {
-    match text {
-        Some(text) => text::one(text, serializer),
-        None => serializer.serialize_none(),
-    }
 }
 
 /// What the host can grant.

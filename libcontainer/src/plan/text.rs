@@ -27,3 +27,14 @@ pub fn list<S: Serializer>(texts: &[CString], serializer: S) -> Result<S::Ok, S:
 pub fn bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&String::from_utf8_lossy(bytes))
 }
+
+/// One C string that may be missing.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn optional<S: Serializer>(text: &Option<CString>, serializer: S) -> Result<S::Ok, S::Error> {
+    match text {
+        Some(text) => one(text, serializer),
+        None => serializer.serialize_none(),
+    }
+}

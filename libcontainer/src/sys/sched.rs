@@ -10,10 +10,18 @@ use super::{check_long, done, done_long, errno, size};
 /// # Errors
 /// `EPERM` for a higher hard limit without `CAP_SYS_RESOURCE`; `EINVAL` for soft over hard.
 pub fn setrlimit(resource: u32, soft: u64, hard: u64) -> io::Result<()> {
+    setrlimit_of(0, resource, soft, hard)
+}
+
+/// Sets a resource limit of another process; 0 is ourselves (`prlimit(2)`).
+///
+/// # Errors
+/// As [`setrlimit`], and `EPERM` for a process of another user, `ESRCH`.
+pub fn setrlimit_of(pid: i32, resource: u32, soft: u64, hard: u64) -> io::Result<()> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     let old = std::ptr::null_mut::<libc::rlimit64>();
     // SAFETY: `limit` is a whole rlimit64; a null pointer asks for no old value.
-    done_long(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, &raw const limit, old) })
+    done_long(unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, old) })
 }
 
 /// Soft and hard limit of ourselves (`prlimit(2)`).

@@ -40,9 +40,6 @@ fn words_of(plan: &Mounts, failure: Failure, words: &str) -> String {
     match (failure.step, failure.errno, op) {
         (Step::Mount, refusal::NOT_A_DIRECTORY, Some(MountOp { action: Action::Fs(fs), .. })) => {
             let name = fs.fstype.to_string_lossy();
-            if name != "proc" && name != "sysfs" {
-                return words.to_owned();
-            }
             format!("filesystem \"{name}\" must be mounted on ordinary directory")
         }
         (Step::Mount, refusal::INSIDE_PROC, Some(op)) => {

@@ -1,0 +1,48 @@
+//! Init's side of the sync socket and of the start gate.
+//!
+//! Only read(2), write(2) and sendmsg(2) before the gate, only read and write at it: a system
+//! call filter that is already loaded cannot be in the way.
+
+use std::os::fd::BorrowedFd;
+
+use crate::create::init::{Init, Outcome, fail};
+use crate::create::kit::{Gate, Kit};
+use crate::create::protocol::{Go, Said};
+use crate::create::report::Failure;
+use crate::error::Step;
+use crate::sys::{clone, fd};
+
+/// Tells the parent, or `start` once the fifo was passed. Nobody may be there any more: then
+/// there is nobody to tell either.
+pub fn say(kit: &Kit, said: &Said, with: Option<BorrowedFd<'_>>) {
+    let packet = said.encode();
+    let _sent = match &kit.gate {
+        Gate::Fifo { passed: true, result, .. } => fd::write_all(result, &packet),
+        _ => fd::send_with_fd(&kit.sync, &packet, with).map(drop),
+    };
+}
+
+/// Waits for `go`. When the parent is gone, so are we: it cleans up or is dead.
+pub fn hear(kit: &Kit, go: Go) -> Outcome {
+    let mut byte = [0];
+    match fd::read(&kit.sync, &mut byte) {
+        Ok(1) if byte[0] == go as u8 => Ok(()),
+        Ok(0) => clone::exit(1),
+        Ok(_) => Err(Failure::new(Step::Clone, u32::from(byte[0]), libc::EPROTO)),
+        Err(e) => fail(Step::Clone, 0, &e),
+    }
+}
+
+/// The step that makes a container `created`: everything is done but the execve.
+pub fn wait(init: &mut Init<'_>) -> Outcome {
+    say(init.kit, &Said::Ready, None);
+    match &mut init.kit.gate {
+        Gate::Sync => hear(init.kit, Go::Start),
+        Gate::Fifo { start, passed, .. } => {
+            let mut byte = [0];
+            fd::read(&*start, &mut byte).map(drop).or_else(|e| fail(Step::Start, 0, &e))?;
+            *passed = true;
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The steps of the init stage that are neither mounts nor identity: network, cgroup namespace,
+//! hooks, terminal, program, descriptors.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::console;
+use crate::create::gate::{hear, say};
+use crate::create::home;
+use crate::create::init::{Init, Outcome, errno, fail};
+use crate::create::program;
+use crate::create::protocol::{Detail, Go, Said};
+use crate::create::report::Failure;
+use crate::create::stage;
+use crate::error::Step;
+use crate::hooks::inside as hooks;
+use crate::net;
+use crate::plan::hooks::Kind as HookKind;
+use crate::plan::namespaces::Kind;
+use crate::sys::{clone, fd, tty};
+
+/// A new network namespace has its loopback down.
+pub fn loopback_up(init: &mut Init<'_>) -> Outcome {
+    if init.plan.namespaces.is_new(Kind::Network) {
+        net::loopback_up().or_else(|e| fail(Step::Network, 0, &e))?;
+    }
+    Ok(())
+}
+
+/// Moves this process, which has one thread, into its v1 cgroups: `0` in `tasks` takes no lock
+/// over all forks of the machine, see [`crate::cgroup`].
+pub fn join_cgroups(tasks: &[OwnedFd]) -> Outcome {
+    for (item, tasks) in (0..).zip(tasks) {
+        fd::write_all(tasks, b"0").or_else(|e| fail(Step::Cgroup, item, &e))?;
+    }
+    Ok(())
+}
+
+/// A cgroup namespace shows the cgroup of its maker as `/`: we are in ours already.
+pub fn cgroup_namespace(init: &mut Init<'_>) -> Outcome {
+    if init.plan.namespaces.is_new(Kind::Cgroup) {
+        clone::unshare(Kind::Cgroup.flag()).or_else(|e| fail(Step::Namespace, stage::NEW, &e))?;
+    }
+    Ok(())
+}
+
+/// `prestart` and `createRuntime` run in the parent, `createContainer` here (runtime.md,
+/// lifecycle 3 to 5).
+pub fn hooks_before_pivot(init: &mut Init<'_>) -> Outcome {
+    let plan = &init.plan.hooks;
+    if !plan.before_pivot() {
+        return Ok(());
+    }
+    say(init.kit, &Said::Rootfs, None);
+    hear(init.kit, Go::Pivot)?;
+    hooks::run_all(HookKind::CreateContainer, &plan.create_container, init.kit.hook_state.as_ref())
+}
+
+/// The pty of the container's own devpts becomes its stdio; the master goes to the parent.
+pub fn open_console(init: &mut Init<'_>) -> Outcome {
+    let Some(process) = init.plan.process.as_ref().filter(|process| process.terminal) else {
+        return Ok(());
+    };
+    let step = |item| move |e: io::Error| Failure::new(Step::Console, item, errno(&e));
+    let dev = fd::open(c"/dev", libc::O_PATH | libc::O_DIRECTORY).map_err(step(0))?;
+    let console::Pty { master, peer } = console::open(dev.as_fd()).map_err(step(1))?;
+    if let Some(size) = process.console_size {
+        let size = tty::WinSize { rows: size.height, cols: size.width };
+        tty::set_winsize(&master, size).map_err(step(2))?;
+    }
+    console::bind(&peer, dev.as_fd()).map_err(step(3))?;
+    say(init.kit, &Said::Console, Some(master.as_fd()));
+    // Gone before we lead the session: closing the last copy hangs up.
+    drop(master);
+    console::attach(&peer).map_err(step(4))
+}
+
+/// Finds the program, as the user that will run it.
+pub fn find_program(init: &mut Init<'_>) -> Outcome {
+    let Some(process) = &init.plan.process else { return Ok(()) };
+    if process.find_home {
+        let envp = &mut init.kit.envp;
+        home::of(process.uid, |home| {
+            envp.fill(&[b"HOME=", home]);
+        });
+    }
+    init.program = program::find(&process.candidates)?;
+    Ok(())
+}
+
+/// After the caller's own descriptors nothing passes execve (CVE-2024-21626).
+pub fn close_descriptors(init: &mut Init<'_>) -> Outcome {
+    fd::close_range(3 + init.plan.preserve_fds, u32::MAX, fd::CLOSE_RANGE_CLOEXEC)
+        .or_else(|e| fail(Step::Fds, 0, &e))
+}
+
+/// The container's own last words before its program.
+pub fn start_container_hooks(init: &mut Init<'_>) -> Outcome {
+    let hooks = &init.plan.hooks.start_container;
+    hooks::run_all(HookKind::StartContainer, hooks, init.kit.hook_state.as_ref())
+}
+
+/// What a failed hook wrote; empty for other steps.
+pub fn last_words(init: &Init<'_>, failure: Failure) -> Detail {
+    let mut buffer = [0; hooks::WORDS];
+    match failure.step {
+        Step::Hook => Detail::new(hooks::words(init.kit.hook_state.as_ref(), &mut buffer)),
+        _ => Detail::default(),
+    }
+}

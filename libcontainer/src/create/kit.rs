@@ -1,0 +1,138 @@
+//! What must be open before clone3: the child inherits it and opens nothing by the caller's paths.
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::create::init::STEPS;
+use crate::create::rootfs;
+use crate::error::{At, Error, Result, Step};
+use crate::plan::Plan;
+use crate::plan::namespaces::Kind;
+use crate::state::gate;
+use crate::sys::argv::ArgV;
+use crate::sys::fd;
+use crate::sys::shared::SharedNumbers;
+
+/// Room for `HOME=` and a path.
+const HOME: usize = 1024;
+
+/// Where init waits for `start`.
+#[derive(Debug)]
+pub enum Gate {
+    /// The caller stays and says [`crate::create::protocol::Go::Start`] itself.
+    Sync,
+    /// A later process opens the fifo.
+    Fifo {
+        /// Opened for reading and writing: it never reports end of file.
+        start: OwnedFd,
+        /// Takes the failure of the execve; closes when it succeeds.
+        result: OwnedFd,
+        /// The fifo was read: whoever wrote it now waits on `result`.
+        passed: bool,
+    },
+}
+
+/// The open side of a plan.
+#[derive(Debug)]
+pub struct Kit {
+    /// Init's end of the sync socket.
+    pub sync: OwnedFd,
+    /// The start gate.
+    pub gate: Gate,
+    /// The namespaces to enter.
+    pub joins: Vec<(Kind, OwnedFd)>,
+    /// The bridge has entered them and made init root of its user namespace.
+    pub entered: bool,
+    /// argv of the program.
+    pub argv: ArgV,
+    /// envp of the program, with a slot for `HOME`.
+    pub envp: ArgV,
+    /// The container's state as JSON, for the hooks that init runs; filled by the parent.
+    pub hook_state: Option<OwnedFd>,
+    /// What the rootfs steps keep between them.
+    pub tree: rootfs::Work,
+    /// The parent's end of the sync socket: init has a copy that it must close to see the parent
+    /// die.
+    pub parents_end: u32,
+    /// When each step began and ended.
+    pub times: Option<SharedNumbers>,
+}
+
+impl Kit {
+    /// Opens what `plan` needs; `gate` and `sync` were made by the caller. Nothing is changed.
+    ///
+    /// # Errors
+    /// A namespace path that cannot be opened, a preserved descriptor that is not there.
+    pub fn open(plan: &Plan, sync: OwnedFd, gate: Gate) -> Result<Self> {
+        check_preserved(plan.preserve_fds)?;
+        let joins = plan.namespaces.join.iter().map(|join| {
+            let file = fd::open(&join.path, libc::O_RDONLY)
+                .at(Step::Namespace, || join.path.to_string_lossy().into_owned())?;
+            Ok((join.kind, file))
+        });
+        let (argv, envp) = match &plan.process {
+            Some(process) if process.find_home => {
+                (ArgV::new(&process.args), ArgV::with_slot(&process.env, HOME))
+            }
+            Some(process) => (ArgV::new(&process.args), ArgV::new(&process.env)),
+            None => (ArgV::new(&[]), ArgV::new(&[])),
+        };
+        let times = plan.timings.then(|| SharedNumbers::new(2 * STEPS.len()));
+        let hooks = plan.hooks.runs_inside();
+        Ok(Self {
+            sync,
+            gate,
+            joins: joins.collect::<Result<_>>()?,
+            entered: false,
+            argv,
+            envp,
+            hook_state: hooks
+                .then(|| fd::memfd(c"corten-state", libc::MFD_CLOEXEC))
+                .transpose()
+                .at(Step::Hook, || "state")?,
+            tree: rootfs::Work::prepare(&plan.mounts)?,
+            parents_end: 0,
+            times: times.transpose().at(Step::Clone, || "timings")?,
+        })
+    }
+}
+
+/// A descriptor that the caller promises must be open and inheritable; otherwise one of ours
+/// could have taken its number.
+fn check_preserved(count: u32) -> Result<()> {
+    for number in 3..3 + count {
+        if !fd::is_inheritable(number) {
+            return Err(Error::rule(
+                Step::Fds,
+                number,
+                "is to be preserved but the caller did not leave it open",
+            )
+            .hint("pass it without close-on-exec, or lower --preserve-fds"));
+        }
+    }
+    Ok(())
+}
+
+/// Opens both fifos of the start gate in the container's state directory.
+///
+/// # Errors
+/// Those of open(2).
+pub fn open_fifos(dir: &Path) -> Result<Gate> {
+    let open = |name: &str| -> Result<File> {
+        let path = dir.join(name);
+        // For reading and writing: neither open nor read waits for another process.
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&path)
+            .at(Step::State, || path.display())
+    };
+    Ok(Gate::Fifo {
+        start: open(gate::START)?.into(),
+        result: open(gate::RESULT)?.into(),
+        passed: false,
+    })
+}
