@@ -127,20 +127,29 @@ impl Terminal {
     }
 }
 
-/// A `NOTIFY_SOCKET`.
+/// A `NOTIFY_SOCKET`: everything sent is read at once, so that a sender who waits for a barrier gets on.
 #[derive(Debug)]
 pub struct Notify {
     path: PathBuf,
-    socket: UnixDatagram,
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Notify {
-    /// Listens at a path.
+    /// Listens at a path, for as long as the test runs.
     #[must_use]
     pub fn listen(path: &Path) -> Self {
         let socket = UnixDatagram::bind(path).expect("a unix socket");
-        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
-        Self { path: path.to_owned(), socket }
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&said);
+        thread::spawn(move || {
+            let mut bytes = [0_u8; 4096];
+            // A descriptor that comes along has no room, and is closed by the kernel: the barrier lifts.
+            while let Ok(n) = socket.recv(&mut bytes) {
+                let words = String::from_utf8_lossy(&bytes[..n]).into_owned();
+                kept.lock().expect("lock").push(words);
+            }
+        });
+        Self { path: path.to_owned(), said }
     }
 
     /// The socket's path.
@@ -149,11 +158,12 @@ impl Notify {
         self.path.to_string_lossy().into_owned()
     }
 
-    /// The next message.
+    /// Waits for a message with `word` in it; gives all messages back.
     #[must_use]
-    pub fn next(&self) -> String {
-        let mut bytes = [0_u8; 4096];
-        let n = self.socket.recv(&mut bytes).expect("a notify message");
-        String::from_utf8_lossy(&bytes[..n]).into_owned()
+    pub fn expect(&self, word: &str) -> Vec<String> {
+        let said = || self.said.lock().expect("lock").clone();
+        let came = eventually(Duration::from_secs(10), || said().iter().any(|m| m.contains(word)));
+        assert!(came, "no `{word}` among {:?}", said());
+        said()
     }
 }

@@ -9,16 +9,31 @@
     reason = "a test fails by panicking"
 )]
 
+mod cgroup;
+mod cgroup_v1;
+mod cgroup_v2;
+mod cli;
+mod console;
+mod create;
 mod devices;
+mod faults;
 mod harness_itself;
+mod hooks;
+mod hostile;
+mod hostile_dev;
 mod idmap;
+mod lifecycle;
 mod mount_options;
 mod mounts;
 mod namespaces;
 mod net;
 mod paths;
 mod process;
+mod propagation;
+mod races;
 mod rootfs;
+mod run;
 mod scheduling;
 mod security;
+mod spec;
 mod sysctl;

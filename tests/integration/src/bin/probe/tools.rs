@@ -41,7 +41,8 @@ fn hook(log: &str, name: &str, more: &[&str]) {
         "fds": std::fs::read_dir("/proc/self/fd").map(Iterator::count).unwrap_or_default(),
     });
     let file = OpenOptions::new().create(true).append(true).open(log);
-    let written = file.and_then(|mut f| writeln!(f, "{entry}"));
+    // One write: hooks of two processes may run at once.
+    let written = file.and_then(|mut f| f.write_all(format!("{entry}\n").as_bytes()));
     if written.is_err() {
         eprintln!("hook: cannot write {log}: {written:?}");
         std::process::exit(99);
