@@ -8,6 +8,7 @@ use crate::console;
 use crate::create::init::{Init, Outcome, fail};
 use crate::create::rootfs::proc;
 use crate::error::Step;
+use crate::plan::process::Limiter;
 use crate::sys::{cred, sched};
 
 /// A new session keyring, so that the caller's keys stay the caller's (keyrings(7)).
@@ -105,6 +106,18 @@ pub fn set_personality(init: &mut Init<'_>) -> Outcome {
 pub fn own_stdio(init: &mut Init<'_>) -> Outcome {
     let Some(process) = &init.plan.process else { return Ok(()) };
     console::own_stdio(process.uid).or_else(|e| fail(Step::Fds, 0, &e))
+}
+
+/// Resource limits, unless the parent sets them, see [`crate::plan::process::Limiter`].
+pub fn limit_resources(init: &mut Init<'_>) -> Outcome {
+    let Some(process) = &init.plan.process else { return Ok(()) };
+    if process.limiter == Limiter::Init {
+        for (item, limit) in (0..).zip(&process.rlimits) {
+            sched::setrlimit(limit.resource, limit.soft, limit.hard)
+                .or_else(|e| fail(Step::Rlimit, item, &e))?;
+        }
+    }
+    Ok(())
 }
 
 /// `item` of a [`Step::Capabilities`] failure that was about no_new_privs.

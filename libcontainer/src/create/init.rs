@@ -63,7 +63,9 @@ pub static STEPS: &[(Step, Run)] = &[
     (Step::Scheduler, identity::schedule), // needs CAP_SYS_NICE
     (Step::Personality, identity::set_personality),
     (Step::Fds, identity::own_stdio),              // needs CAP_CHOWN
+    (Step::User, inside::find_home),               // before limits on open files
     (Step::Cwd, tree::enter_cwd),                  // made when missing: needs the rights of root
+    (Step::Rlimit, identity::limit_resources),     // raising needs CAP_SYS_RESOURCE
     (Step::Capabilities, identity::drop_bounding), // needs CAP_SETPCAP
     (Step::User, identity::become_user),           // needs CAP_SETUID and CAP_SETGID
     (Step::Capabilities, identity::set_capabilities), // the last privilege goes here
@@ -184,7 +186,7 @@ mod tests {
         let order: Vec<Step> = STEPS.iter().map(|(step, _)| *step).collect();
         let first = |step| order.iter().position(|other| *other == step).unwrap();
         let last = |step| order.iter().rposition(|other| *other == step).unwrap();
-        assert_eq!(order.len(), 27);
+        assert_eq!(order.len(), 29);
         assert!(first(Step::Rootfs) < first(Step::Mount));
         assert!(last(Step::Mount) < first(Step::PivotRoot));
         assert!(first(Step::Sysctl) < first(Step::Mask));

@@ -75,15 +75,20 @@ pub fn open_console(init: &mut Init<'_>) -> Outcome {
     console::attach(&peer).map_err(step(4))
 }
 
-/// Finds the program, as the user that will run it.
-pub fn find_program(init: &mut Init<'_>) -> Outcome {
-    let Some(process) = &init.plan.process else { return Ok(()) };
-    if process.find_home {
+/// Sets `HOME` where the configuration does not.
+pub fn find_home(init: &mut Init<'_>) -> Outcome {
+    if let Some(process) = init.plan.process.as_ref().filter(|process| process.find_home) {
         let envp = &mut init.kit.envp;
         home::of(process.uid, |home| {
             envp.fill(&[b"HOME=", home]);
         });
     }
+    Ok(())
+}
+
+/// Finds the program, as the user that will run it.
+pub fn find_program(init: &mut Init<'_>) -> Outcome {
+    let Some(process) = &init.plan.process else { return Ok(()) };
     init.program = program::find(&process.candidates)?;
     Ok(())
 }

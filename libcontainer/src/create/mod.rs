@@ -29,7 +29,7 @@ use crate::net;
 use crate::notify;
 use crate::plan::Plan;
 use crate::plan::hooks::Kind as HookKind;
-use crate::plan::process::ProcessPlan;
+use crate::plan::process::{Limiter, ProcessPlan};
 use crate::seal;
 use crate::state::oci::HookState;
 use crate::state::process::ProcessId;
@@ -38,7 +38,8 @@ use crate::sys::fd;
 use crate::sys::sched;
 use kit::{Gate, Kit};
 use parent::InitProcess;
-use protocol::{Go, Said};
+use protocol::{Detail, Go, Said};
+use report::Failure;
 use undo::Undo;
 
 pub use timing::StepTime;
@@ -193,16 +194,14 @@ fn oom_score_adj(plan: &Plan, pid: i32) -> Result<()> {
         .at(Step::Rlimit, || format!("process.oomScoreAdj {score}"))
 }
 
-/// Set from outside, at the end: in a user namespace init could not raise them, and its own
-/// steps shall not fail from them.
+/// Resource limits of a container with a user namespace.
 fn rlimits(plan: &Plan, pid: i32) -> Result<()> {
-    for limit in plan.process.iter().flat_map(|process| &process.rlimits) {
-        sched::setrlimit_of(pid, limit.resource, limit.soft, limit.hard)
-            .at(Step::Rlimit, || limit.to_string())
-            .map_err(|error| match error.errno() {
-                Some(libc::EPERM) => error.hint("raising a hard limit needs CAP_SYS_RESOURCE"),
-                _ => error,
-            })?;
+    let process = plan.process.as_ref().filter(|process| process.limiter == Limiter::Parent);
+    for (item, limit) in (0..).zip(process.iter().flat_map(|process| &process.rlimits)) {
+        sched::setrlimit_of(pid, limit.resource, limit.soft, limit.hard).map_err(|e| {
+            let failure = Failure::new(Step::Rlimit, item, init::errno(&e));
+            report::words(plan, failure, &Detail::default())
+        })?;
     }
     Ok(())
 }

@@ -83,6 +83,13 @@ fn subject(plan: &Plan, failure: &Failure) -> String {
         Step::Sysctl => {
             plan.sysctls.get(failure.index()).map(|sysctl| sysctl.name.clone()).unwrap_or_default()
         }
+        Step::Rlimit => {
+            let limits = plan.process.as_ref().map(|process| &process.rlimits);
+            limits
+                .and_then(|limits| limits.get(failure.index()))
+                .map(ToString::to_string)
+                .unwrap_or_default()
+        }
         Step::Label if failure.item == 0 => "apparmor".into(),
         Step::Label => "selinux".into(),
         Step::Scheduler => ["scheduler", "ioPriority", "memoryPolicy"]
@@ -125,6 +132,7 @@ fn hint(plan: &Plan, failure: &Failure) -> Option<String> {
         (Step::PivotRoot, libc::EINVAL) => {
             "a rootfs on the initramfs cannot be pivoted: pass --no-pivot"
         }
+        (Step::Rlimit, libc::EPERM) => "raising a hard limit needs CAP_SYS_RESOURCE on the host",
         (Step::Hostname, libc::EPERM) => "add a uts namespace to linux.namespaces",
         (Step::Scheduler, libc::EPERM) => "it needs CAP_SYS_NICE on the host",
         _ => return None,

@@ -211,8 +211,11 @@ fn time_namespace(plan: &Plan) -> Outcome {
         return Ok(());
     }
     let write = || -> io::Result<()> {
+        // Having changed our ids we are not dumpable, and our own files of /proc not ours.
+        cred::set_dumpable(true)?;
         let file = fd::open(c"/proc/self/timens_offsets", libc::O_WRONLY)?;
-        fd::write_all(&file, &namespaces.time_offsets)
+        fd::write_all(&file, &namespaces.time_offsets)?;
+        cred::set_dumpable(false)
     };
     write().or_else(|e| fail(Step::Namespace, TIME_OFFSETS, &e))
 }

@@ -151,7 +151,9 @@ impl Plan {
         let mounts = tree(spec, host, options, &namespaces, &cgroup)?;
         warnings.extend(mounts.notes.iter().cloned());
         let grantable = grantable(host, &namespaces);
-        let process = asked.map(|asked| process::build(asked, options)).transpose()?;
+        let process = asked
+            .map(|asked| process::build(asked, options, namespaces.has(Kind::User)))
+            .transpose()?;
         let env = process.as_ref().map_or(&[][..], |process| &process.env);
         Ok(Self {
             id: options.id.clone(),

@@ -41,8 +41,10 @@ pub struct ProcessPlan {
     pub groups: Vec<u32>,
     /// File mode creation mask.
     pub umask: u32,
-    /// Resource limits, set by the parent.
+    /// Resource limits.
     pub rlimits: Vec<Rlimit>,
+    /// Who sets them.
+    pub limiter: Limiter,
     /// `/proc/PID/oom_score_adj`.
     pub oom_score_adj: Option<i32>,
     /// A pseudo terminal becomes stdio.
@@ -56,6 +58,15 @@ impl ProcessPlan {
     pub fn name(&self) -> String {
         self.args.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
+}
+
+/// Who sets the resource limits: raising one needs CAP_SYS_RESOURCE of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Limiter {
+    /// Init has the caller's rights until it drops them.
+    Init,
+    /// In a user namespace init has none of the host's; the parent reaches in (prlimit(2)).
+    Parent,
 }
 
 /// One resource limit (setrlimit(2)).
@@ -90,7 +101,7 @@ pub struct ConsoleSize {
 ///
 /// # Errors
 /// Empty `args`, a NUL byte, an environment entry without `=`, a size over 65535.
-pub fn build(process: &Process, options: &Options) -> Result<ProcessPlan> {
+pub fn build(process: &Process, options: &Options, user_namespace: bool) -> Result<ProcessPlan> {
     let args = cstrings("process.args", process.args().as_deref().unwrap_or_default())?;
     let Some(name) = args.first() else {
         return Err(Error::rule(Step::CheckConfig, "process.args", "must not be empty"));
@@ -110,6 +121,7 @@ pub fn build(process: &Process, options: &Options) -> Result<ProcessPlan> {
         groups: user.additional_gids().clone().unwrap_or_default(),
         umask: user.umask().unwrap_or(DEFAULT_UMASK),
         rlimits: process.rlimits().iter().flatten().map(rlimit).collect(),
+        limiter: if user_namespace { Limiter::Parent } else { Limiter::Init },
         oom_score_adj: process.oom_score_adj(),
         terminal: process.terminal().unwrap_or(false),
         console_size: console_size(process)?,
@@ -220,25 +232,25 @@ mod tests {
 
     #[test]
     fn last_duplicate_wins_and_empty_home_is_looked_up() {
-        let plan = build(&process(base()), &Options::default()).unwrap();
+        let plan = build(&process(base()), &Options::default(), false).unwrap();
         assert_eq!(plan.env, [c"PATH=/bin:rel::/usr/bin".to_owned(), c"A=2".to_owned()]);
         assert!(plan.find_home);
     }
 
     #[test]
     fn program_is_looked_for_along_absolute_path_elements() {
-        let plan = build(&process(base()), &Options::default()).unwrap();
+        let plan = build(&process(base()), &Options::default(), false).unwrap();
         assert_eq!(plan.candidates, [c"/bin/sh".to_owned(), c"/usr/bin/sh".to_owned()]);
         let mut slash = base();
         slash["args"][0] = "./x".into();
-        let plan = build(&process(slash), &Options::default()).unwrap();
+        let plan = build(&process(slash), &Options::default(), false).unwrap();
         assert_eq!(plan.candidates, [c"./x".to_owned()]);
     }
 
     #[test]
     fn inherited_sockets_are_announced() {
         let options = Options { listen_fds: 2, ..Options::default() };
-        let plan = build(&process(base()), &options).unwrap();
+        let plan = build(&process(base()), &options, false).unwrap();
         assert!(plan.env.contains(&c"LISTEN_FDS=2".to_owned()));
         assert!(plan.env.contains(&c"LISTEN_PID=1".to_owned()));
     }
@@ -248,7 +260,7 @@ mod tests {
         for entry in ["NOPE", "=x", ""] {
             let mut json = base();
             json["env"][0] = entry.into();
-            let error = build(&process(json), &Options::default()).unwrap_err();
+            let error = build(&process(json), &Options::default(), false).unwrap_err();
             assert!(error.to_string().contains("NAME=VALUE"), "{error}");
         }
     }
@@ -257,6 +269,6 @@ mod tests {
     fn no_args_are_refused() {
         let mut json = base();
         json["args"] = serde_json::json!([]);
-        assert!(build(&process(json), &Options::default()).is_err());
+        assert!(build(&process(json), &Options::default(), false).is_err());
     }
 }
