@@ -92,10 +92,6 @@ pub mod refusal {
     pub const INSIDE_PROC: i32 = 10_002;
     /// A link of the image leads to the root itself.
     pub const IS_ROOT: i32 = 10_003;
-    /// A link of the image leads to nothing, where something had to be made.
-    pub const DANGLING: i32 = 10_004;
-    /// A path left the root file system while it was looked up.
-    pub const OUTSIDE: i32 = 10_005;
     /// Only a procfs may be bound over `/proc`.
     pub const NOT_PROC: i32 = 10_006;
     /// What stands at a device's path is something else.

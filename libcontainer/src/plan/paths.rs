@@ -58,6 +58,19 @@ impl InRoot {
         }
     }
 
+    /// This place as seen from `dir`, when it is `dir` or below; itself otherwise, and where `dir`
+    /// is the root.
+    #[must_use]
+    pub fn without(self, dir: &Self) -> Self {
+        if dir.is_root() || !self.is_within(dir) {
+            return self;
+        }
+        let rest = self.as_bytes().get(dir.as_bytes().len()..).unwrap_or_default();
+        let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+        // A part of a C string holds no NUL.
+        CString::new(rest).map_or_else(|_| self.clone(), Self)
+    }
+
     /// Whether this is exactly `path` (relative, clean).
     pub fn is(&self, path: &str) -> bool {
         self.as_bytes() == path.as_bytes()

@@ -6,13 +6,13 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::pivot::explain_detached;
 use super::root::{RootFd, Target, Want};
-use super::{Work, bind, cgroup, failure, fs, refusal, refused};
+use super::{Work, bind, cgroup, failure, fs, is_errno, refusal, refused};
 use crate::create::report::Failure;
 use crate::error::Step;
 use crate::plan::mount_options::{Attrs, Propagate, attr};
 use crate::plan::mounts::{Action, Fs, MountOp, Mounts};
 use crate::plan::paths::PATH_MAX;
-use crate::sys::fd::{PROC_FD_PATH, proc_fd_path};
+use crate::sys::fd::{PROC_FD_PATH, fstat, proc_fd_path, statx_mnt_id};
 use crate::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MountAttr, mount, mount_setattr, move_mount_fd,
 };
@@ -93,10 +93,16 @@ pub(super) fn propagate(tree: impl AsFd, types: &[Propagate]) -> io::Result<()> 
 /// Moves a finished tree to its place, with the attributes of the whole tree set before.
 ///
 /// # Errors
-/// Those of mount_setattr(2), move_mount(2); `ENOTDIR` when only one of both is a directory.
+/// Those of mount_setattr(2), move_mount(2); `ENOTDIR` when only one of both is a directory, as
+/// mount(2) says it (move_mount(2) has `EINVAL` for that).
 pub(super) fn attach(tree: &OwnedFd, op: &MountOp, target: &Target) -> io::Result<()> {
     set_attrs(tree, op.recursive, true)?;
-    move_mount_fd(tree, &target.fd)
+    let moved = move_mount_fd(tree, &target.fd);
+    let directory = |fd: &OwnedFd| fstat(fd).map(|stat| stat.is(libc::S_IFDIR));
+    if is_errno(&moved, libc::EINVAL) && directory(tree)? != directory(&target.fd)? {
+        return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
+    }
+    moved
 }
 
 /// Changes what is mounted at the target already.
@@ -129,7 +135,7 @@ pub(super) fn mount_by_path(
     let data = fs::data_with_mode(&mut data, fs, mode)?;
     mount(Some(&fs.source), path, Some(&fs.fstype), fs.flags, Some(data))?;
     let made = root.target(&op.target, op.place, Want::Directory)?.fd;
-    if crate::sys::fd::statx_mnt_id(&made)? == crate::sys::fd::statx_mnt_id(&target.fd)? {
+    if statx_mnt_id(&made)? == statx_mnt_id(&target.fd)? {
         return refused(refusal::CHANGED);
     }
     set_attrs(&made, op.recursive, true)?;

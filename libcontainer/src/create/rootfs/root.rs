@@ -1,9 +1,10 @@
 //! The one way to name something in a root file system.
 //!
 //! Every look-up is one openat2(2) with `RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS`; what is missing
-//! is made one component at a time below descriptors. First all links are refused; only an
-//! ordinary target that needs one is looked up again with links allowed, and then the result is
-//! checked to lie outside `/proc`.
+//! is made one component at a time below descriptors, always with links refused. Only an ordinary
+//! target that needs a link has its links read here, in the root, into a path without any; that
+//! path is checked and then opened like any other, so a link put there meanwhile is refused.
+//! Reading them here also follows links that lead to nothing yet, as runc does.
 
 use std::ffi::CStr;
 use std::io;
@@ -13,8 +14,8 @@ use super::{is_errno, refusal, refused};
 use crate::plan::mounts::Place;
 use crate::plan::paths::{InRoot, PATH_MAX};
 use crate::sys::fd::{
-    CWD, PROC_FD_PATH, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
-    RESOLVE_NO_SYMLINKS, mkdirat, mknodat, openat2, proc_fd_path, readlinkat,
+    RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, fstat, mkdirat,
+    mknodat, openat2, readlinkat,
 };
 
 const IN_ROOT: u64 = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
@@ -32,17 +33,6 @@ pub enum Want {
     Directory,
     /// An empty file, 0644.
     File,
-}
-
-/// What links on the way may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Links {
-    /// Nothing: they are refused.
-    Refused,
-    /// Lead anywhere in the root but into `/proc`.
-    OutsideProc,
-    /// Lead anywhere in the root.
-    InRoot,
 }
 
 /// Where something will be mounted.
@@ -85,7 +75,7 @@ impl RootFd {
             Ok(fd) => return Ok(Target { fd, existed: true }),
             Err(error) => match error.raw_os_error() {
                 Some(libc::ENOENT) => {
-                    let fd = self.make(path.as_c_str(), Links::Refused, want)?;
+                    let fd = self.make(path.as_c_str(), want)?;
                     return Ok(Target { fd, existed: false });
                 }
                 Some(libc::ELOOP) => self.allow_links(path, place)?,
@@ -93,16 +83,20 @@ impl RootFd {
                 _ => return Err(error),
             },
         }
-        let found = openat2(&self.0, name(path), flags, 0, IN_ROOT);
+        let mut buffer = Links::default();
+        let path = self.without_links(path, &mut buffer)?;
+        if path.is_empty() {
+            return refused(refusal::IS_ROOT);
+        }
+        if matches!(path.to_bytes().strip_prefix(b"proc"), Some([] | [b'/', ..])) {
+            return refused(refusal::INSIDE_PROC);
+        }
+        let found = openat2(&self.0, path, flags, 0, STRICT);
         if is_errno(&found, libc::ENOENT) {
-            let fd = self.make(path.as_c_str(), Links::OutsideProc, want)?;
+            let fd = self.make(path, want)?;
             return Ok(Target { fd, existed: false });
         }
-        let fd = found?;
-        match self.check_inside(fd.as_fd())? {
-            true => refused(refusal::IS_ROOT),
-            false => Ok(Target { fd, existed: true }),
-        }
+        Ok(Target { fd: settled(found)?, existed: true })
     }
 
     /// Opens a directory, making what is missing.
@@ -115,7 +109,8 @@ impl RootFd {
         if !is_errno(&found, libc::ENOENT) {
             return found;
         }
-        self.make(path.as_c_str(), Links::InRoot, Want::Directory)
+        let mut buffer = Links::default();
+        self.make(self.without_links(path, &mut buffer)?, Want::Directory)
     }
 
     /// Opens the directory that holds `path` (made if missing) and gives the last component.
@@ -127,13 +122,13 @@ impl RootFd {
         let mut buffer = [0; PATH_MAX];
         let parent = in_buffer(&mut buffer, parent)?;
         let flags = libc::O_PATH | libc::O_DIRECTORY;
-        let parent = match openat2(&self.0, dot(parent), flags, 0, IN_ROOT) {
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
-                self.make(parent, Links::InRoot, Want::Directory)?
-            }
-            other => other?,
-        };
-        Ok((parent, last))
+        let found = openat2(&self.0, dot(parent), flags, 0, IN_ROOT);
+        if !is_errno(&found, libc::ENOENT) {
+            return Ok((found?, last));
+        }
+        let mut links = Links::default();
+        let parent = self.expand(parent, &mut links)?;
+        Ok((self.make(parent, Want::Directory)?, last))
     }
 
     /// procfs and sysfs never; elsewhere in `/proc`, `/sys` only when these two are no links.
@@ -152,52 +147,161 @@ impl RootFd {
     }
 
     /// Finds the longest part of `path` that exists and makes the rest below it.
-    fn make(&self, path: &CStr, links: Links, want: Want) -> io::Result<OwnedFd> {
+    /// Finds the longest part of `path` that exists and makes the rest below it; no links.
+    fn make(&self, path: &CStr, want: Want) -> io::Result<OwnedFd> {
         let mut buffer = [0; PATH_MAX];
         let length = in_buffer(&mut buffer, path.to_bytes())?.to_bytes().len();
         let mut end = length;
         let flags = libc::O_PATH | libc::O_DIRECTORY;
         let base = loop {
             // One component less; nothing left means the root.
-            end = buffer
-                .get(..end)
-                .and_then(|part| part.iter().rposition(|b| *b == b'/'))
-                .unwrap_or(0);
+            let part = buffer.get(..end).unwrap_or_default();
+            end = part.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
             let mut prefix = [0; PATH_MAX];
             let prefix = in_buffer(&mut prefix, buffer.get(..end).unwrap_or_default())?;
-            let mut found = openat2(&self.0, dot(prefix), flags, 0, STRICT);
-            if is_errno(&found, libc::ELOOP) && links != Links::Refused {
-                found = openat2(&self.0, dot(prefix), flags, 0, IN_ROOT);
-                if let (Ok(fd), Links::OutsideProc) = (&found, links) {
-                    self.check_inside(fd.as_fd())?;
-                }
-            }
-            match found {
-                Err(error) if error.raw_os_error() == Some(libc::ENOENT) && end > 0 => {}
-                other => break other?,
+            let found = openat2(&self.0, dot(prefix), flags, 0, STRICT);
+            if !is_errno(&found, libc::ENOENT) || end == 0 {
+                break settled(found)?;
             }
         };
-        let rest = buffer.get_mut(end..=length).unwrap_or_default();
-        make_rest(base, rest, want)
+        make_rest(base, buffer.get_mut(end..=length).unwrap_or_default(), want)
     }
 
-    /// What links led to must be in the root and not in its `/proc`; true for the root itself.
-    fn check_inside(&self, fd: BorrowedFd<'_>) -> io::Result<bool> {
-        let (mut root, mut at) = ([0; PATH_MAX], [0; PATH_MAX]);
-        let (root, at) = (path_of(self.as_fd(), &mut root)?, path_of(fd, &mut at)?);
-        let root = root.strip_suffix(b"/").unwrap_or(root);
-        let inside = match at.strip_prefix(root) {
-            Some(rest) if rest.is_empty() || rest == b"/" => return Ok(true),
-            Some(rest) if rest.first() == Some(&b'/') => rest,
-            _ => return refused(refusal::OUTSIDE),
-        };
-        match inside.strip_prefix(b"/proc") {
-            Some(rest) if matches!(rest.first(), None | Some(b'/')) => {
-                refused(refusal::INSIDE_PROC)
-            }
-            _ => Ok(false),
-        }
+    /// The same place named without links, as they are now.
+    fn without_links<'a>(&self, path: &InRoot, buffer: &'a mut Links) -> io::Result<&'a CStr> {
+        self.expand(path.as_c_str(), buffer)
     }
+
+    fn expand<'a>(&self, path: &CStr, links: &'a mut Links) -> io::Result<&'a CStr> {
+        links.pending = Text::new(path.to_bytes())?;
+        for _ in 0..PATH_MAX {
+            let mut part = [0; 256];
+            let Some(part) = links.pending.take_first(&mut part)? else { break };
+            match part.to_bytes() {
+                b"." => {}
+                b".." => links.done.pop(),
+                part => {
+                    let before = links.done.length;
+                    links.done.push(part)?;
+                    if self.follow(links)? {
+                        links.done.length = before;
+                    }
+                }
+            }
+        }
+        links.done.as_c_str()
+    }
+
+    /// When the place named so far is a link, puts what it says before what is pending; an
+    /// absolute one starts again at the root. True when it was one.
+    fn follow(&self, links: &mut Links) -> io::Result<bool> {
+        let flags = libc::O_PATH | libc::O_NOFOLLOW;
+        let found = openat2(&self.0, links.done.as_c_str()?, flags, 0, STRICT);
+        if is_errno(&found, libc::ENOENT) {
+            return Ok(false);
+        }
+        let found = settled(found)?;
+        if !fstat(&found)?.is(libc::S_IFLNK) {
+            return Ok(false);
+        }
+        links.followed += 1;
+        if links.followed > LINKS_MAX {
+            return Err(io::Error::from_raw_os_error(libc::ELOOP));
+        }
+        let mut target = [0; PATH_MAX];
+        let length = readlinkat(&found, c"", &mut target)?;
+        let target = target.get(..length).unwrap_or_default();
+        let mut pending = Text::new(target)?;
+        pending.push(links.pending.bytes())?;
+        links.pending = pending;
+        if target.first() == Some(&b'/') {
+            links.done.length = 0;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+}
+
+/// As many links as the kernel follows (path_resolution(7)).
+const LINKS_MAX: u32 = 40;
+
+/// A path whose links are being read.
+#[derive(Default)]
+struct Links {
+    done: Text,
+    pending: Text,
+    followed: u32,
+}
+
+/// A path on the stack, relative, always with room for its NUL.
+struct Text {
+    bytes: [u8; PATH_MAX],
+    length: usize,
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self { bytes: [0; PATH_MAX], length: 0 }
+    }
+}
+
+impl Text {
+    fn new(bytes: &[u8]) -> io::Result<Self> {
+        let mut text = Self::default();
+        text.push(bytes)?;
+        Ok(text)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    /// Appends, with a `/` between.
+    fn push(&mut self, part: &[u8]) -> io::Result<()> {
+        let long = || io::Error::from_raw_os_error(libc::ENAMETOOLONG);
+        let slash = usize::from(self.length > 0);
+        let (from, to) = (self.length + slash, self.length + slash + part.len());
+        if to >= PATH_MAX {
+            return Err(long());
+        }
+        if let (1, Some(byte)) = (slash, self.bytes.get_mut(self.length)) {
+            *byte = b'/';
+        }
+        self.bytes.get_mut(from..to).ok_or_else(long)?.copy_from_slice(part);
+        self.length = to;
+        Ok(())
+    }
+
+    /// Drops the last component.
+    fn pop(&mut self) {
+        self.length = self.bytes().iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    }
+
+    /// Takes the first component away.
+    fn take_first<'a>(&mut self, buffer: &'a mut [u8]) -> io::Result<Option<&'a CStr>> {
+        let Some(start) = self.bytes().iter().position(|byte| *byte != b'/') else {
+            return Ok(None);
+        };
+        let rest = self.bytes().get(start..).unwrap_or_default();
+        let end = start + rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+        let part = in_buffer(buffer, self.bytes().get(start..end).unwrap_or_default())?;
+        self.bytes.copy_within(end..self.length, 0);
+        self.length -= end;
+        Ok(Some(part))
+    }
+
+    fn as_c_str(&mut self) -> io::Result<&CStr> {
+        if let Some(end) = self.bytes.get_mut(self.length) {
+            *end = 0;
+        }
+        CStr::from_bytes_until_nul(&self.bytes)
+            .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+    }
+}
+
+/// A link where there was none a moment ago.
+fn settled(found: io::Result<OwnedFd>) -> io::Result<OwnedFd> {
+    if is_errno(&found, libc::ELOOP) { refused(refusal::CHANGED) } else { found }
 }
 
 /// Opens one name in a directory we hold, never through a link.
@@ -227,23 +331,9 @@ fn make_rest(base: OwnedFd, rest: &mut [u8], want: Want) -> io::Result<OwnedFd> 
         if !is_errno(&made, libc::EEXIST) {
             made?;
         }
-        let opened = open_at(&at, name, libc::O_PATH);
-        if is_errno(&opened, libc::ELOOP) {
-            return refused(refusal::DANGLING);
-        }
-        at = opened?;
+        at = settled(open_at(&at, name, libc::O_PATH))?;
     }
     Ok(at)
-}
-
-/// The kernel's own idea of where a descriptor is. Needs the host's `/proc`, so before the pivot.
-fn path_of<'a>(fd: BorrowedFd<'_>, buffer: &'a mut [u8; PATH_MAX]) -> io::Result<&'a [u8]> {
-    let mut link = [0; PROC_FD_PATH];
-    let length = readlinkat(CWD, proc_fd_path(fd, &mut link), buffer)?;
-    match buffer.get(..length) {
-        Some(path) if length < PATH_MAX => Ok(path),
-        _ => Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG)),
-    }
 }
 
 /// Splits off the last component.

@@ -40,6 +40,9 @@ fn words_of(plan: &Mounts, failure: Failure, words: &str) -> String {
     match (failure.step, failure.errno, op) {
         (Step::Mount, refusal::NOT_A_DIRECTORY, Some(MountOp { action: Action::Fs(fs), .. })) => {
             let name = fs.fstype.to_string_lossy();
+            if name != "proc" && name != "sysfs" {
+                return words.to_owned();
+            }
             format!("filesystem \"{name}\" must be mounted on ordinary directory")
         }
         (Step::Mount, refusal::INSIDE_PROC, Some(op)) => {
@@ -58,8 +61,6 @@ pub fn refusal_words(errno: i32) -> Option<&'static str> {
         refusal::NOT_A_DIRECTORY => "the target must be an ordinary directory, not a link",
         refusal::INSIDE_PROC => "a link in the root file system leads into /proc",
         refusal::IS_ROOT => "a link in the root file system leads to the root itself",
-        refusal::DANGLING => "a link in the root file system leads to nothing",
-        refusal::OUTSIDE => "the path is outside of the root file system",
         refusal::NOT_PROC => "only a procfs may be mounted at /proc",
         refusal::OTHER_FILE => "another file stands there already",
         refusal::OTHER_DEVICE => "the host's node of that name is not that device",

@@ -86,7 +86,10 @@ pub(super) fn build(
 }
 
 /// Flags of a bind mount: exactly the named ones, else (locked by a user namespace) the source's
-/// own with the named ones on top. Access times change only where a word about them was given.
+/// own with the named ones on top.
+///
+/// As with mount(8) and runc, access times change only where a mode or `nodiratime` is named;
+/// `nosymfollow` cannot be locked, so it goes unless named (mount_namespaces(7)).
 fn bind_attrs(options: &Parsed) -> (Option<Attrs>, Attrs) {
     let flags = options.flags & !(ms::BIND | ms::REC | ms::REMOUNT);
     let atime = match flags & (ms::ATIME_MODES | ms::NODIRATIME) {
@@ -94,15 +97,13 @@ fn bind_attrs(options: &Parsed) -> (Option<Attrs>, Attrs) {
         _ => attr::ATIME | attr::NODIRATIME,
     };
     let set = attrs_of(flags);
-    let mode = if flags & ms::ATIME_MODES != 0 { attr::ATIME } else { 0 };
-    let cleared = attrs_of(options.cleared & !ms::ATIME_MODES);
-    let named =
-        Attrs { set, clear: cleared | mode | if set & attr::ATIME != 0 { attr::ATIME } else { 0 } };
+    let all = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC | attr::NOSYMFOLLOW;
+    let cleared = attrs_of(options.cleared) & all;
+    let named = Attrs { set, clear: cleared | atime | attr::NOSYMFOLLOW & !set };
     if flags == 0 && options.cleared == 0 {
         return (None, named);
     }
-    let all = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC | attr::NOSYMFOLLOW;
-    (Some(Attrs { set, clear: all & !set | atime | cleared }), named)
+    (Some(Attrs { set, clear: all & !set | atime }), named)
 }
 
 fn id_map(context: &Context<'_>, mount: &Mount, options: &Parsed) -> Result<Option<IdMap>, String> {

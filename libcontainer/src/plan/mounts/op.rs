@@ -218,7 +218,8 @@ pub(super) fn build(
     notes: &mut Vec<String>,
 ) -> Result<MountOp> {
     let destination = mount.destination();
-    let target = InRoot::new(destination)?;
+    // runc's rule, for callers that put the host's path of the rootfs in front.
+    let target = InRoot::new(destination)?.without(&InRoot::new(context.request.rootfs)?);
     let refuse = |why: &str| Error::rule(Step::CheckConfig, destination.display(), why);
     if target.is_root() {
         let error = refuse("the mount would cover the root file system itself");

@@ -154,13 +154,18 @@ fn bind_flags_are_exact_or_added_to_locked_ones() {
     let set = attr::RDONLY | attr::NOEXEC;
     let clear = attr::NOSUID | attr::NODEV | attr::NOSYMFOLLOW;
     assert_eq!(bind(&op).exact, Some(Attrs { set, clear }), "access times stay");
-    assert_eq!(bind(&op).named, Attrs { set, clear: 0 });
+    assert_eq!(bind(&op).named, Attrs { set, clear: attr::NOSYMFOLLOW });
 
     let op = one(r#"{"destination": "/a", "source": "/s", "options": ["bind", "dev", "noatime"]}"#);
     let Some(exact) = bind(&op).exact else { panic!() };
     assert_eq!(exact.set, attr::NOATIME);
     assert_eq!(exact.clear & (attr::ATIME | attr::NODIRATIME), attr::ATIME | attr::NODIRATIME);
-    assert_eq!(bind(&op).named, Attrs { set: attr::NOATIME, clear: attr::NODEV | attr::ATIME });
+    let clear = attr::NODEV | attr::ATIME | attr::NODIRATIME | attr::NOSYMFOLLOW;
+    assert_eq!(bind(&op).named, Attrs { set: attr::NOATIME, clear });
+
+    let op = one(r#"{"destination": "/a", "source": "/s", "options": ["bind", "diratime"]}"#);
+    let Some(exact) = bind(&op).exact else { panic!() };
+    assert_eq!(exact.clear & (attr::ATIME | attr::NODIRATIME), 0, "a negation changes nothing");
 }
 
 #[test]
@@ -174,6 +179,18 @@ fn a_bind_that_holds_the_rootfs_is_taken_early() {
         assert!(!bind(&one(&op)).early, "{source}");
     }
     assert!(!bind(&one(r#"{"destination": "/a", "source": "/", "options": ["bind"]}"#)).early);
+}
+
+#[test]
+fn a_destination_with_the_rootfs_in_front_is_taken_as_meant() {
+    let op = one(r#"{"destination": "/b/rootfs/x", "type": "tmpfs"}"#);
+    assert!(op.target.is("x"));
+    let op = one(r#"{"destination": "/b/rootfsx", "type": "tmpfs"}"#);
+    assert!(op.target.is("b/rootfsx"));
+    assert!(
+        refused(r#"{"destination": "/b/rootfs/proc/sys", "type": "tmpfs"}"#).contains("inside")
+    );
+    assert!(refused(r#"{"destination": "/b/rootfs", "type": "tmpfs"}"#).contains("itself"));
 }
 
 #[test]

@@ -1,0 +1,74 @@
+//! Control group mounts and the procfs of our own.
+
+use super::inside::{hold, readonly, reads, stat};
+use super::*;
+use crate::create::rootfs::proc::{open_private, write_proc, write_self};
+use crate::plan::mounts::CgroupHierarchy;
+use crate::sys::fd::open;
+use crate::sys::mount::mount;
+
+const CGROUP: &str = r#"[{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+    "options": ["nosuid", "noexec", "nodev", "ro"]}]"#;
+
+#[test]
+fn v1_hierarchies_are_bound_read_only() {
+    let Some(scene) = Scene::new() else { return };
+    for name in ["cpu,cpuacct", "pids"] {
+        fs::create_dir_all(scene.path("cg").join(name)).unwrap();
+        fs::write(scene.path("cg").join(name).join("tasks"), name).unwrap();
+    }
+    let hierarchy = |name: &str| CgroupHierarchy {
+        name: name.into(),
+        data: name.into(),
+        dir: scene.path("cg").join(name),
+    };
+    let hierarchies = vec![hierarchy("cpu,cpuacct"), hierarchy("pids")];
+    let cgroup = CgroupMounts { hierarchies, ..CgroupMounts::default() };
+    let spec = format!(r#"{{"ociVersion": "1.3.0", "mounts": {CGROUP}, "linux": {{}}}}"#);
+    let spec = serde_json::from_str(&spec).unwrap();
+    let plan = build(&Request {
+        spec: &spec,
+        rootfs: &scene.path("rootfs"),
+        bundle: &scene.dir,
+        mount_namespace: true,
+        user_namespace: false,
+        rootless: false,
+        no_pivot: false,
+        cgroup: &cgroup,
+    })
+    .unwrap();
+    scene
+        .run(&plan, USUAL, || {
+            hold(1, reads(c"/sys/fs/cgroup/cpu/tasks", b"cpu,cpuacct")?)?;
+            hold(2, reads(c"/sys/fs/cgroup/pids/tasks", b"pids")?)?;
+            hold(3, stat(c"/sys/fs/cgroup/cpuacct")?.is(libc::S_IFLNK))?;
+            hold(4, readonly(c"/sys/fs/cgroup/new") && readonly(c"/sys/fs/cgroup/pids/new"))?;
+            hold(5, stat(c"/sys/fs/cgroup")?.mode & 0o7777 == 0o755)
+        })
+        .unwrap();
+}
+
+/// CVE-2019-16884, CVE-2025-52881: neither a fake `/proc` nor a mount over a file of it is
+/// believed or even seen.
+#[test]
+fn writes_to_proc_go_to_the_kernel() {
+    let Some(scene) = Scene::new() else { return };
+    scene.mkdir("proc");
+    let plan = scene.plan(r#"[{"destination": "/proc", "type": "proc"}]"#, "{}", false);
+    scene
+        .run(&plan, USUAL, || {
+            mount(Some(c"/dev/null"), c"/proc/1/comm", None, libc::MS_BIND, None)?;
+            hold(1, reads(c"/proc/1/comm", b"")?)?;
+            let proc = open_private().map_err(|_| io::Error::from_raw_os_error(20_090))?;
+            write_self(&proc, c"comm", b"written")?;
+            crate::sys::mount::umount2(c"/proc/1/comm", 0)?;
+            hold(2, reads(c"/proc/1/comm", b"written\n")?)?;
+            write_proc(&proc, c"1/comm", b"again")?;
+            hold(3, reads(c"/proc/1/comm", b"again\n")?)?;
+            for path in [c"self/comm", c"1/root/proc/1/comm", c"../proc/1/comm", c"1/exe"] {
+                hold(4, write_proc(&proc, path, b"x").is_err())?;
+            }
+            hold(5, open(c"/proc/1/comm", libc::O_RDONLY).is_ok())
+        })
+        .unwrap();
+}
