@@ -6,7 +6,8 @@
 //! only after its parents enabled them, see [`crate::cgroup`].
 
 use std::borrow::Cow;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -69,11 +70,10 @@ impl CgroupLayout {
     /// # Errors
     /// `/proc/self/cgroup` or `/proc/self/mountinfo` cannot be read.
     pub fn probe() -> Result<Self> {
-        let read =
-            |path: &'static str| fs::read_to_string(path).at(Step::ProbeHost, || path.to_owned());
-        let membership = match fs::read_to_string("/proc/self/cgroup") {
+        let read = |path: &'static str| read(path).at(Step::ProbeHost, || path);
+        let membership = match self::read("/proc/self/cgroup") {
             // The kernel was built without cgroups.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Self::default());
             }
             other => other.at(Step::ProbeHost, || "/proc/self/cgroup")?,
@@ -128,6 +128,13 @@ impl CgroupLayout {
     pub fn v1(&self, controller: &str) -> Option<usize> {
         self.hierarchies.iter().position(|h| h.controllers.iter().any(|c| c == controller))
     }
+}
+
+/// Reads a file of `/proc` with as few calls as it takes: these say nothing about their length.
+fn read(path: &str) -> io::Result<String> {
+    let mut text = Vec::with_capacity(8192);
+    File::open(path)?.read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn is_cgroup2(path: &str) -> bool {
