@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn inside_hooks_without_env_get_the_processs() {
+    fn inside_hooks_without_env_get_that_of_the_process() {
         let plan = plan(serde_json::json!({"startContainer":
             [{"path": "/h"}, {"path": "/h", "env": []}, {"path": "/h", "env": ["B=2"]}]}))
         .unwrap();

@@ -1,0 +1,65 @@
+# One door to everything that is done here; `make` alone lists it.
+# `make demo` and `make test` install what they lack from Debian's packages: run them as root.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+HOST   := $(shell rustc -vV | sed -n 's/^host: //p')
+CORTEN := $(TARGET)/$(HOST)/release/corten
+TOOLS  := $(TARGET)/lint-tools/bin
+PREFIX ?= /usr/local
+ROUNDS ?= 40
+
+.PHONY: help demo build test unit integration clients conformance lint bench man install clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+demo: ## build, then run a container that tells where it is
+	@scripts/setup build demo
+	@$(MAKE) --no-print-directory build
+	@scripts/demo $(CORTEN)
+
+build: ## the release binary: one static file
+	cargo build --release --locked -p corten
+	@stat -c 'built %n, %s bytes' $(CORTEN)
+
+test: ## install what the tests need, then run all of them
+	@scripts/setup build test
+	@$(MAKE) --no-print-directory build unit integration clients conformance
+
+unit: ## tests beside the code, and the rules of the house
+	tests/integration/on-tier host cargo test --locked --workspace --exclude corten-integration
+
+integration: ## what a container sees and what a fault leaves, on every tier of this machine
+	tests/integration/tiers
+
+clients: build ## containerd and Docker, with this runtime
+	RUNTIME=$(CORTEN) tests/integration/clients/run
+
+conformance: build ## every MUST and SHOULD of the specification; RUNTIME_TOOLS=DIR adds that suite
+	cargo build --locked -p corten-oci-conformance
+	scripts/conformance $(TARGET)/$(HOST)/debug/oci-conformance $(CORTEN)
+
+lint: ## format, clippy, rustdoc, scripts, spelling, dependencies
+	@scripts/setup build lint $(TARGET)/lint-tools
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+	grep -rlE --exclude-dir=target --exclude-dir=.git -m1 '^#!.*\bb?a?sh$$' . | xargs shellcheck -x
+	$(TOOLS)/typos
+	$(TOOLS)/cargo-shear
+	$(TOOLS)/cargo-deny --locked check licenses bans sources
+
+bench: ## what a container costs, beside crun, runc and the kernel's floor
+	@scripts/setup build bench
+	cargo build --release --locked -p corten -p corten-bench
+	@scripts/bench $(TARGET)/$(HOST)/release/corten-bench $(CORTEN) $(ROUNDS)
+
+install: build ## binary, man pages and completions below PREFIX (/usr/local); DESTDIR is honoured
+	install -D -m 755 $(CORTEN) $(DESTDIR)$(PREFIX)/bin/corten
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/*.8
+
+clean: ## remove what was built
+	cargo clean
