@@ -16,6 +16,7 @@ pub mod seal;
 pub mod spec;
 pub mod state;
 pub mod sys;
+pub mod verbs;
 
 pub use create::{Container, create};
 pub use error::{At, Error, Result, Step};

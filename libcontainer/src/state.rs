@@ -4,6 +4,14 @@
 //! so that `delete --force` finds what a killed `create` left; `state.json` makes the container
 //! exist for others. Each is written by one rename. The status is never stored: it is derived
 //! from the process, the start gate and the freezer ([`State::status`]).
+//!
+//! ```text
+//! ROOT/ID/intent.json    what create is about to make; stays for the day state.json is damaged
+//!         cgroup.ours    create has found the cgroups empty: who is in them is the container's
+//!         init.json      init, while hooks of create run
+//!         exec.fifo      the start gate, see [`gate`]; exec.result beside it
+//!         state.json     the container exists
+//! ```
 
 pub mod gate;
 pub mod oci;
@@ -20,10 +28,13 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::Cgroup;
+use crate::cgroup::resctrl::Resctrl;
 use crate::error::{Error, Result, Step};
 use crate::plan::hooks::Hook;
 use process::ProcessId;
 
+pub use crate::cgroup::CgroupRecord;
 pub use oci::View;
 pub use store::{Claim, Found, Lock, Store};
 
@@ -63,11 +74,17 @@ pub struct State {
     pub namespaces: BTreeMap<String, PathBuf>,
     /// Whether the configuration has a `process`: `start` needs one.
     pub has_process: bool,
-    /// What the configuration calls its program, for messages of `start`.
+    /// The program's name, for the error of a `start` that fails.
     #[serde(default)]
     pub program: Option<String>,
+    /// Whether `start` waits for `startContainer` hooks, which may take their time.
+    #[serde(default)]
+    pub start_hooks: bool,
     /// Where the container's processes are, when it has a cgroup.
     pub cgroup: Option<CgroupRecord>,
+    /// Its class of cache and memory bandwidth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resctrl: Option<Resctrl>,
     /// Hooks for `start`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub poststart: Vec<Hook>,
@@ -78,8 +95,6 @@ pub struct State {
     #[serde(skip)]
     pub dir: PathBuf,
 }
-
-pub use crate::cgroup::CgroupRecord;
 
 /// What a `create` is about to make. It stays beside `state.json`, for the day that is damaged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,7 +151,9 @@ impl Intent {
             namespaces: BTreeMap::new(),
             has_process: true,
             program: None,
+            start_hooks: false,
             cgroup: self.cgroup.clone(),
+            resctrl: None,
             poststart: Vec::new(),
             poststop: self.poststop.clone(),
             dir: PathBuf::new(),
@@ -199,7 +216,7 @@ impl State {
     }
 
     fn is_paused(&self) -> Result<bool> {
-        Ok(false)
+        self.cgroup.as_ref().map_or(Ok(false), |record| Cgroup::open(record).frozen())
     }
 }
 

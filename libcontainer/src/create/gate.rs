@@ -10,6 +10,7 @@ use crate::create::kit::{Gate, Kit};
 use crate::create::protocol::{Go, Said};
 use crate::create::report::Failure;
 use crate::error::Step;
+use crate::state;
 use crate::sys::{clone, fd};
 
 /// Tells the parent, or `start` once the fifo was passed. Nobody may be there any more: then
@@ -41,6 +42,10 @@ pub fn wait(init: &mut Init<'_>) -> Outcome {
         Gate::Fifo { start, passed, .. } => {
             let mut byte = [0];
             fd::read(&*start, &mut byte).map(drop).or_else(|e| fail(Step::Start, 0, &e))?;
+            if byte[0] != state::gate::GO {
+                // `delete --force` of a container that was never published.
+                clone::exit(1);
+            }
             *passed = true;
             Ok(())
         }

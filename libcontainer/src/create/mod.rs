@@ -97,6 +97,7 @@ pub fn create(plan: &Plan, store: &Store) -> Result<Container> {
     let (init, mut kit) = open(plan, &claim)?; // every fd the child needs; nothing changed yet
     let cgroup = Cgroup::create(&plan.cgroup)?; // limits exist before the first process
     let undo = undo.and(&cgroup);
+    claim.own_cgroup()?; // who is in there from now on may be killed by `delete --force`
     let mut init = stage::clone(plan, &mut kit, &cgroup, init)?; // Direct or Bridge, then STEPS
     let times = kit.times.take();
     drop(kit); // init has its copies; ours would keep the gate open
@@ -227,6 +228,7 @@ fn state(plan: &Plan, intent: &Intent, init: ProcessId, cgroup: &Cgroup) -> Resu
         })
         .collect();
     state.has_process = plan.process.is_some();
+    state.start_hooks = !plan.hooks.start_container.is_empty();
     state.program = plan.process.as_ref().map(ProcessPlan::name);
     state.poststart.clone_from(&plan.hooks.poststart);
     Ok(state)

@@ -2,11 +2,11 @@
 //!
 //! Init holds both open for reading and writing and blocks in a read of [`START`]. `start`
 //! writes one byte there and reads [`RESULT`] to its end: nothing means that the program was
-//! executed (the descriptor is close-on-exec), a packet is the failure. A container waits for
-//! `start` exactly as long as [`START`] has a reader.
+//! executed (the descriptor is close-on-exec), a packet is the failure. Any other byte than [`GO`]
+//! ends init. A container waits for `start` exactly as long as [`START`] has a reader.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -18,6 +18,10 @@ use crate::error::{At, Result, Step};
 pub const START: &str = "exec.fifo";
 /// Name of the fifo that tells how it went.
 pub const RESULT: &str = "exec.result";
+/// What [`START`] gets when the program shall run.
+pub const GO: u8 = b's';
+/// What it gets when init shall end instead.
+const ABORT: u8 = b'a';
 
 /// Makes both fifos below `dir`, for the owner only.
 ///
@@ -53,11 +57,32 @@ pub(crate) fn open_start(dir: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Tells an init that waits to end: one whose `create` was killed, so that nobody knows its pid.
+///
+/// # Errors
+/// As [`open_start`].
+pub(crate) fn abort(dir: &Path) -> io::Result<()> {
+    match open_start(dir)? {
+        Some(mut fifo) => fifo.write_all(&[ABORT]),
+        None => Ok(()),
+    }
+}
+
+/// Removes the gate that was passed. The result's fifo stays for the reader who has it open.
+///
+/// # Errors
+/// Those of unlink(2); that it is gone is none.
+pub(crate) fn close(dir: &Path) -> io::Result<()> {
+    match std::fs::remove_file(dir.join(START)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// The reading end of [`RESULT`].
 ///
 /// # Errors
 /// Those of open(2).
-#[expect(dead_code, reason = "start reads it")]
 pub(crate) fn open_result(dir: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(dir.join(RESULT))

@@ -16,6 +16,7 @@ use crate::error::{At, Error, Result, Step};
 const INTENT: &str = "intent.json";
 const STATE: &str = "state.json";
 const INIT: &str = "init.json";
+const CGROUP_OURS: &str = "cgroup.ours";
 
 /// How long a command waits for another one on the same container.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -193,6 +194,14 @@ impl Store {
         Ok(still.map(|(view, id)| (id, view)).collect())
     }
 
+    /// Whether the cgroups of the intent are the container's own: see [`Claim::own_cgroup`].
+    ///
+    /// # Errors
+    /// The id is none.
+    pub fn owns_cgroup(&self, id: &str) -> Result<bool> {
+        Ok(self.dir(id)?.join(CGROUP_OURS).is_dir())
+    }
+
     /// Waits for other commands on the same container and keeps them out (flock(2)).
     ///
     /// # Errors
@@ -273,6 +282,17 @@ impl Claim {
     pub fn note_init(&self, init: &ProcessId) -> Result<()> {
         record::write(&self.dir, INIT, init)
             .at(Step::State, || self.dir.join(INIT).display().to_string())
+    }
+
+    /// Writes down that the cgroups of the intent were found empty or made: from now on every
+    /// process in them is the container's, and `delete --force` may kill it.
+    ///
+    /// # Errors
+    /// Those of mkdir(2).
+    pub fn own_cgroup(&self) -> Result<()> {
+        // A directory: made by one system call, whole or not at all.
+        let path = self.dir.join(CGROUP_OURS);
+        DirBuilder::new().mode(0o700).create(&path).at(Step::State, || path.display())
     }
 
     /// Makes the container exist for others.

@@ -1,0 +1,20 @@
+//! What is done to a container that exists: one verb per file.
+//!
+//! Each verb takes a [`Store`](crate::state::Store) and an id, decides by the derived status, and
+//! ends within ten seconds beside the hooks it runs. Signals go through pidfds that were compared
+//! with the recorded start time; `start` and `delete` keep each other out by the container's lock.
+
+mod delete;
+mod kill;
+mod list;
+mod start;
+mod state;
+
+pub use delete::delete;
+pub use kill::{kill, parse_signal};
+pub use list::list;
+pub use start::start;
+pub use state::state;
+
+#[cfg(test)]
+mod tests;
