@@ -36,6 +36,7 @@ use crate::state::process::ProcessId;
 use crate::state::{Claim, Intent, State, Store};
 use crate::sys::fd;
 use crate::sys::sched;
+use crate::verbs;
 use kit::{Gate, Kit};
 use parent::InitProcess;
 use protocol::{Detail, Go, Said};
@@ -67,13 +68,15 @@ impl Container {
         self.init.child().map(|child| &child.pidfd)
     }
 
-    /// Starts the program of a plan that was built with [`crate::plan::Options::run`].
+    /// Starts the program of a plan that was built with [`crate::plan::Options::run`], and runs
+    /// the `poststart` hooks.
     ///
     /// # Errors
-    /// A `startContainer` hook or the execve failed: init has ended.
+    /// A hook or the execve failed: init has ended.
     pub fn start(&mut self, plan: &Plan) -> Result<()> {
         self.init.tell(Go::Start)?;
-        self.init.expect_exec(plan)
+        self.init.expect_exec(plan)?;
+        verbs::poststart(&self.state)
     }
 }
 

@@ -13,6 +13,7 @@ mod state;
 pub use delete::delete;
 pub use kill::{kill, parse_signal};
 pub use list::list;
+pub(crate) use start::poststart;
 pub use start::start;
 pub use state::state;
 

@@ -33,12 +33,17 @@ pub fn start(store: &Store, id: &str) -> Result<State> {
     pass_gate(&state)?;
     // A hook may ask for another verb on the container.
     drop(lock);
-    let json = HookState::of(&state).json(Kind::Poststart, state.init.pid);
-    if let Err(error) = hooks::run(Kind::Poststart, &state.poststart, &json) {
-        stop(&state);
-        return Err(error);
-    }
+    poststart(&state)?;
     Ok(state)
+}
+
+/// Runs the hooks that follow a start; one that fails ends the container.
+///
+/// # Errors
+/// The hook's.
+pub(crate) fn poststart(state: &State) -> Result<()> {
+    let json = HookState::of(state).json(Kind::Poststart, state.init.pid);
+    hooks::run(Kind::Poststart, &state.poststart, &json).inspect_err(|_| stop(state))
 }
 
 fn check(state: &State) -> Result<()> {
