@@ -109,7 +109,7 @@ pub fn create(plan: &Plan, store: &Store) -> Result<Container> {
         devices => Some(net::move_devices(devices, net::netns_of(init.pid())?)?),
     };
     let finish = || -> Result<(State, Option<OwnedFd>)> {
-        let identity = ProcessId::of(init.pid())?;
+        let identity = intent.owner.child(init.pid())?;
         climb(plan, &cgroup, &mut init, &claim, &identity)?;
         let console = sockets.send(&mut init)?;
         let state = claim.publish(state(plan, &intent, identity, &cgroup)?)?;

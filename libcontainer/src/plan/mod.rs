@@ -141,11 +141,10 @@ impl Plan {
     /// # Errors
     /// The first rule of the specification, or of this host, that the configuration breaks.
     pub fn build(spec: &Spec, host: &Host, options: &Options) -> Result<Self> {
-        check::check(spec, host, options)?;
+        let mut warnings = check::check(spec, host, options)?;
         let oci = &spec.oci;
         let linux = oci.linux().as_ref();
         let asked = oci.process().as_ref();
-        let mut warnings = spec.warnings.clone();
         let namespaces = namespaces::build(linux)?;
         let cgroup = cgroup::build(spec, host, options)?;
         let mounts = tree(spec, host, options, &namespaces, &cgroup)?;

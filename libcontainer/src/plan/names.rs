@@ -8,7 +8,7 @@ use oci_spec::runtime::{Linux, Spec};
 use serde::Serialize;
 
 use crate::error::{Error, Result, Step};
-use crate::plan::text;
+use crate::plan::{check, text};
 
 /// Names of the uts namespace; empty ones are left alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -53,20 +53,10 @@ pub fn sysctls(linux: Option<&Linux>) -> Result<Vec<Sysctl>> {
     all.into_iter().map(sysctl).collect()
 }
 
-/// The file below `/proc/sys`: dots and slashes change places, decided by which comes first
-/// (sysctl.d(5)), so that `net/ipv4/conf/eth0.1/forwarding` names an interface with a dot.
+/// The file below `/proc/sys`, read from the name as the check has read it: what was allowed is
+/// what is written.
 fn file(name: &str) -> String {
-    match name.find(['.', '/']) {
-        Some(at) if name.as_bytes().get(at) == Some(&b'/') => name.to_owned(),
-        _ => name
-            .chars()
-            .map(|letter| match letter {
-                '.' => '/',
-                '/' => '.',
-                other => other,
-            })
-            .collect(),
-    }
+    check::sysctl::file(name).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@
 //! unique. Signals go through a pidfd that was opened before the comparison, so that no reuse can
 //! come in between.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{At, Result, Step};
+use crate::host::read_proc;
 use crate::sys::clone;
 use crate::sys::fd::{self, PollFd};
 
@@ -34,6 +34,15 @@ impl ProcessId {
     pub fn of(pid: i32) -> Result<Self> {
         let stat = Stat::of(pid).at(Step::State, || format!("/proc/{pid}/stat"))?;
         Ok(Self { pid, start_time: stat.start_time, boot_id: boot_id()? })
+    }
+
+    /// The identity of a child of ours, which runs in the same boot as `self`.
+    ///
+    /// # Errors
+    /// As [`ProcessId::of`].
+    pub fn child(&self, pid: i32) -> Result<Self> {
+        let stat = Stat::of(pid).at(Step::State, || format!("/proc/{pid}/stat"))?;
+        Ok(Self { pid, start_time: stat.start_time, boot_id: self.boot_id.clone() })
     }
 
     /// Our own identity.
@@ -83,7 +92,7 @@ pub(crate) fn has_ended(pidfd: &OwnedFd) -> io::Result<bool> {
 
 fn boot_id() -> Result<String> {
     const PATH: &str = "/proc/sys/kernel/random/boot_id";
-    let text = fs::read_to_string(PATH).at(Step::State, || PATH)?;
+    let text = read_proc(PATH).at(Step::State, || PATH)?;
     Ok(text.trim_end().to_owned())
 }
 
@@ -95,7 +104,7 @@ struct Stat {
 
 impl Stat {
     fn of(pid: i32) -> io::Result<Self> {
-        let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let text = read_proc(&format!("/proc/{pid}/stat"))?;
         Self::parse(&text).ok_or_else(|| io::Error::from_raw_os_error(libc::EPROTO))
     }
 
@@ -143,9 +152,25 @@ mod tests {
     }
 
     #[test]
-    fn a_process_whose_first_thread_ended_is_alive() {
-        // Done by Stat::parse and the pidfd; here: our own process has a living pidfd.
+    fn a_process_cannot_hide_behind_its_name() {
+        use std::os::unix::ffi::OsStringExt as _;
+        // Not UTF-8, and it looks like the end of a zombie.
+        let name = std::ffi::OsString::from_vec(b"x\xff) Z 1 \n".to_vec());
+        let dir = std::env::temp_dir().join(format!("corten-comm-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::copy("/bin/sleep", dir.join(&name)).unwrap();
+        let mut child = Command::new(dir.join(&name)).arg("60").spawn().unwrap();
+        let id = ProcessId::of(i32::try_from(child.id()).unwrap()).unwrap();
+        assert!(id.is_alive());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn our_own_pidfd_says_that_we_live() {
         let id = ProcessId::current().unwrap();
         assert!(id.open().unwrap().is_some_and(|pidfd| !has_ended(&pidfd).unwrap()));
+        assert_eq!(id.child(id.pid).unwrap(), id);
     }
 }
