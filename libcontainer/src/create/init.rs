@@ -64,7 +64,7 @@ pub static STEPS: &[(Step, Run)] = &[
     (Step::Personality, identity::set_personality),
     (Step::Fds, identity::own_stdio),              // needs CAP_CHOWN
     (Step::User, inside::find_home),               // before limits on open files
-    (Step::Cwd, tree::enter_cwd),                  // made when missing: needs the rights of root
+    (Step::Cwd, tree::enter_cwd),                  // with the rights of root, as runc does
     (Step::Rlimit, identity::limit_resources),     // raising needs CAP_SYS_RESOURCE
     (Step::Capabilities, identity::drop_bounding), // needs CAP_SETPCAP
     (Step::User, identity::become_user),           // needs CAP_SETUID and CAP_SETGID

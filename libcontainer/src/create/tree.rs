@@ -20,9 +20,15 @@ pub fn make_devices(init: &mut Init<'_>) -> Outcome {
     rootfs::make_devices(&init.plan.mounts, &init.kit.tree)
 }
 
-/// The root file system becomes `/`.
+/// The root file system becomes `/`; a missing working directory is made while it can be written.
 pub fn pivot(init: &mut Init<'_>) -> Outcome {
-    rootfs::pivot(&init.plan.mounts, &mut init.kit.tree)
+    rootfs::pivot(&init.plan.mounts, &mut init.kit.tree)?;
+    let Some(process) = &init.plan.process else { return Ok(()) };
+    match rootfs::make_cwd(&init.kit.tree, &process.cwd) {
+        // Behind a directory that only the user may enter: `enter_cwd` decides.
+        Err(failure) if failure.errno == libc::EACCES => Ok(()),
+        made => made,
+    }
 }
 
 /// Read-only and masked paths, read-only root.
@@ -34,13 +40,11 @@ pub fn protect(init: &mut Init<'_>) -> Outcome {
     rootfs::restrict(mounts, tree)
 }
 
-/// Makes the working directory when it is missing and enters it; one that root may not enter
-/// (a network file system) is left to the user.
+/// Enters the working directory; one that root may not enter (a network file system) is left to
+/// the user.
 pub fn enter_cwd(init: &mut Init<'_>) -> Outcome {
     let Some(process) = &init.plan.process else { return Ok(()) };
-    let entered = rootfs::make_cwd(&init.kit.tree, &process.cwd)
-        .and_then(|()| rootfs::enter_cwd(&init.kit.tree, &process.cwd));
-    match entered {
+    match rootfs::enter_cwd(&init.kit.tree, &process.cwd) {
         Err(failure) if failure.errno == libc::EACCES => {
             init.retry_cwd = true;
             Ok(())
