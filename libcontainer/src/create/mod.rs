@@ -103,6 +103,7 @@ pub fn create(plan: &Plan, store: &Store) -> Result<Container> {
     claim.own_cgroup()?; // who is in there from now on may be killed by `delete --force`
     let mut init = stage::clone(plan, &mut kit, &cgroup, init)?; // Direct or Bridge, then STEPS
     let times = kit.times.take();
+    let _helper = kit.tree.take_helper(); // fetches sources for init, until it has pivoted
     drop(kit); // init has its copies; ours would keep the gate open
     let moved = match plan.net.devices.as_slice() {
         [] => None,

@@ -7,7 +7,8 @@
 //! CVE-2026-41579).
 //!
 //! In the parent, before clone:
-//! - [`Work::prepare`]`(&Mounts) -> Result<Work>`: id-mapped trees and room for descriptors.
+//! - [`Work::prepare`]`(&Mounts) -> Result<Work>`: room for descriptors, ids of mapped mounts, the
+//!   helper for sources that only the host's root reaches; [`Work::take_helper`] keeps it alive.
 //!
 //! In init, in this order, without allocating:
 //! 1. [`open_root`]`(&Mounts, &mut Work)`: propagation, the root as a mount of its own.
@@ -30,6 +31,7 @@ pub mod copyup;
 pub mod cwd;
 pub mod devices;
 pub mod fs;
+pub mod helper;
 pub mod mount;
 pub mod pivot;
 pub mod prepare;
@@ -63,6 +65,10 @@ pub struct Work {
     trees: Vec<Option<OwnedFd>>,
     /// One slot a mount: mounts that become read-only later.
     late: Vec<Option<OwnedFd>>,
+    /// Whose ids mapped mounts are given.
+    ids: helper::Ids,
+    /// Takes sources with the host's rights, until the pivot.
+    helper: Option<helper::Helper>,
     /// `--no-pivot`: the host's procfs and sysfs, which must not stay reachable.
     host_kernel_mounts: Vec<std::ffi::CString>,
     /// A detached mount of the host's `/dev/null`, for masked files.
@@ -76,6 +82,12 @@ impl Work {
     /// `EBADF` before [`open_root`].
     fn root(&self) -> io::Result<&RootFd> {
         self.root.as_ref().ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))
+    }
+
+    /// In the parent after clone: what must live until init has pivoted, though everything else
+    /// of this is init's.
+    pub fn take_helper(&mut self) -> Option<helper::Helper> {
+        self.helper.take()
     }
 
     /// The root file system's descriptor (`O_PATH`), from [`open_root`] on.
@@ -110,8 +122,10 @@ pub mod refusal {
     pub const TOO_DEEP: i32 = 10_013;
     /// What should be procfs is not, or something lies over it.
     pub const UNSAFE_PROC: i32 = 10_014;
-    /// A mount became visible that should not be (id-mapped mount without its tree).
+    /// A mount that was not prepared before clone.
     pub const NOT_PREPARED: i32 = 10_015;
+    /// The file system has no id-mapped mounts.
+    pub const NO_ID_MAP: i32 = 10_016;
 }
 
 /// An error from [`refusal`].

@@ -65,6 +65,9 @@ pub struct Mounts {
     pub namespace: bool,
     /// Move the mount and chroot instead of pivot_root.
     pub no_pivot: bool,
+    /// Init is root of a user namespace and we are root of the host: sources that init cannot
+    /// reach, and ids that it cannot map, are taken for it.
+    pub host_rights: bool,
     /// Mounts, in order.
     pub list: Vec<MountOp>,
     /// `None` when the caller has bind mounted a `/dev` of its own.
@@ -130,6 +133,7 @@ pub fn build(request: &Request<'_>) -> Result<Mounts> {
         propagation: propagation(request)?,
         namespace: request.mount_namespace,
         no_pivot: request.no_pivot,
+        host_rights: request.user_namespace && !request.rootless,
         list,
         dev,
         readonly_paths: all_in_root("linux.readonlyPaths", readonly)?,

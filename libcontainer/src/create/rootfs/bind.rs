@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use super::mount::{attach, set_attrs};
 use super::root::{RootFd, Want};
-use super::{is_errno, refusal, refused};
+use super::{Work, helper, is_errno, refusal, refused};
 use crate::plan::mounts::{Bind, MountOp};
 use crate::sys::fd::{CWD, fs_magic, fstat};
 use crate::sys::mount::{AT_RECURSIVE, OPEN_TREE_CLONE, open_tree};
@@ -19,18 +19,28 @@ pub(super) fn take(bind: &Bind) -> io::Result<OwnedFd> {
     open_tree(CWD, &bind.source, OPEN_TREE_CLONE | all)
 }
 
-/// Binds `taken`, or the source as it is now, at its place.
+/// The source's tree: taken early, by ourselves, or by the helper where only the host may.
+pub(super) fn source(work: &mut Work, index: usize, bind: &Bind) -> io::Result<OwnedFd> {
+    if let Some(tree) = work.trees.get_mut(index).and_then(Option::take) {
+        return Ok(tree);
+    }
+    let Some(helper) = &work.helper else { return helper::mapped(bind, &work.ids) };
+    if bind.id_map.is_some() {
+        return helper.ask(index);
+    }
+    match take(bind) {
+        Err(error) if error.raw_os_error() == Some(libc::EACCES) => helper.ask(index),
+        taken => taken,
+    }
+}
+
+/// Binds a source's tree at its place.
 pub(super) fn mount(
     root: &RootFd,
     op: &MountOp,
     bind: &Bind,
-    taken: Option<OwnedFd>,
+    tree: OwnedFd,
 ) -> io::Result<OwnedFd> {
-    let tree = match taken {
-        Some(tree) => tree,
-        None if bind.id_map.is_some() => return refused(refusal::NOT_PREPARED),
-        None => take(bind)?,
-    };
     if bind.procfs_only && fs_magic(&tree)? != libc::PROC_SUPER_MAGIC {
         return refused(refusal::NOT_PROC);
     }

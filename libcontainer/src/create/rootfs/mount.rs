@@ -32,11 +32,17 @@ pub fn mount_all(plan: &Mounts, work: &mut Work, range: Range<usize>) -> Result<
 }
 
 fn one(plan: &Mounts, work: &mut Work, index: usize, op: &MountOp) -> io::Result<()> {
-    let early = work.trees.get_mut(index).and_then(Option::take);
+    let source = match &op.action {
+        Action::Bind(bind) => Some(bind::source(work, index, bind)?),
+        _ => None,
+    };
     let root = work.root()?;
     let made = match &op.action {
         Action::Fs(fs) => fs::mount(plan, root, op, fs)?,
-        Action::Bind(bind) => bind::mount(root, op, bind, early)?,
+        Action::Bind(bind) => match source {
+            Some(tree) => bind::mount(root, op, bind, tree)?,
+            None => return refused(refusal::NOT_PREPARED),
+        },
         Action::Remount(fs) => remount(root, op, fs)?,
         Action::CgroupV1(v1) => cgroup::mount_v1(root, op, v1)?,
         Action::CgroupV2(v2) => cgroup::mount_v2(root, op, v2)?,

@@ -43,11 +43,13 @@ pub fn open_root(plan: &Mounts, work: &mut Work) -> Result<(), Failure> {
         close_parent(plan, &place).map_err(at(2))?;
     }
     for (index, op) in plan.list.iter().enumerate() {
-        if let (Action::Bind(bind), Some(slot)) = (&op.action, work.trees.get_mut(index))
+        if let Action::Bind(bind) = &op.action
             && bind.early
-            && slot.is_none()
         {
-            *slot = Some(bind::take(bind).map_err(failure(Step::Mount, index))?);
+            let tree = bind::source(work, index, bind).map_err(failure(Step::Mount, index))?;
+            if let Some(slot) = work.trees.get_mut(index) {
+                *slot = Some(tree);
+            }
         }
     }
     let all = OPEN_TREE_CLONE | AT_RECURSIVE | AT_EMPTY_PATH;
@@ -98,6 +100,7 @@ fn close_parent(plan: &Mounts, place: &OwnedFd) -> io::Result<()> {
 /// [`Step::PivotRoot`]; item 0 the change, 1 the old root, 2 the new root's propagation.
 pub fn pivot(plan: &Mounts, work: &mut Work) -> Result<(), Failure> {
     let at = |item| failure(Step::PivotRoot, item);
+    work.helper = None; // nobody asks any more
     let root = work.root().map_err(at(0))?;
     if !plan.namespace {
         return enter(root).map_err(at(0));

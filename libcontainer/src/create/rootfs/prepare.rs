@@ -1,76 +1,75 @@
 //! The parent's share, before clone: room for descriptors, and what only the host's root may do.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs::File;
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
-use super::mount::propagate;
-use super::{Work, bind};
-use crate::error::{At, Error, Result, Step};
-use crate::plan::mount_options::{Propagate, Propagation, attr};
-use crate::plan::mounts::{Action, Bind, IdMap, Mounts, UserNamespace};
+use super::Work;
+use super::helper::{Helper, Ids};
+use crate::error::{At, Result, Step};
+use crate::plan::mounts::{Action, Bind, Mounts, UserNamespace};
 use crate::sys::clone::{CLONE_NEWUSER, CloneArgs, exit, spawn, wait_pidfd};
 use crate::sys::fd::{open, pipe, read};
-use crate::sys::mount::{AT_EMPTY_PATH, AT_RECURSIVE, MountAttr, mount_setattr};
 
 impl Work {
-    /// Makes room for all descriptors and takes the id-mapped trees: mapping ids needs power over
-    /// the file system, which a container's root has not.
+    /// Makes room for all descriptors, opens the user namespaces of id-mapped mounts, and starts
+    /// the helper where the container's root may need the host's rights.
     ///
     /// # Errors
-    /// [`Step::Mount`] with the mount's words: a source that does not exist, ids that cannot be
-    /// mapped, a file system that does not support it.
+    /// [`Step::IdMap`] for ids that cannot be mapped; [`Step::Mount`] without a helper.
     pub fn prepare(plan: &Mounts) -> Result<Self> {
-        let mut trees = Vec::with_capacity(plan.list.len());
-        for op in &plan.list {
-            trees.push(match &op.action {
-                Action::Bind(Bind { id_map: Some(map), .. }) => {
-                    let Action::Bind(bind) = &op.action else { continue };
-                    Some(mapped(plan, bind, map).map_err(|error| named(error, op))?)
-                }
-                _ => None,
-            });
-        }
+        let slots = || plan.list.iter().map(|_| None).collect();
+        let ids = all_ids(plan)?;
+        let needed = plan.host_rights && binds(plan).any(needs_rights);
+        let helper = match needed {
+            true => Some(Helper::start(plan, &ids).at(Step::Mount, || "helper")?),
+            false => None,
+        };
         Ok(Self {
             root: None,
-            trees,
-            late: plan.list.iter().map(|_| None).collect(),
+            trees: slots(),
+            late: slots(),
+            ids,
+            helper,
             host_kernel_mounts: if plan.no_pivot { kernel_mounts(plan)? } else { Vec::new() },
             null: None,
         })
     }
 }
 
-fn named(error: Error, op: &impl ToString) -> Error {
-    Error { on: op.to_string(), ..error }
+fn binds(plan: &Mounts) -> impl Iterator<Item = &Bind> {
+    plan.list.iter().filter_map(|op| match &op.action {
+        Action::Bind(bind) => Some(bind),
+        _ => None,
+    })
 }
 
-fn mapped(plan: &Mounts, bind: &Bind, map: &IdMap) -> Result<OwnedFd> {
-    let at = || bind.source.to_string_lossy().into_owned();
-    let tree = bind::take(bind).at(Step::Mount, at)?;
-    // Taken in the host's namespace, it would pass on to the host what is mounted below it.
-    let receives = !plan.propagation.is_some_and(|to| to.kind == Propagation::Shared);
-    if plan.namespace && receives {
-        let slave = [Propagate { kind: Propagation::Slave, recursive: true }];
-        propagate(&tree, &slave).at(Step::Mount, at)?;
-    }
-    let ids = user_namespace(&map.user_namespace)?;
-    let attr = MountAttr {
-        set: attr::IDMAP,
-        userns_fd: u64::from(ids.as_raw_fd().unsigned_abs()),
-        ..MountAttr::default()
+/// Whether the container's root may fail where the host's does not: ids to map, or a directory on
+/// the way that others may not enter. A guess: init tries by itself first.
+fn needs_rights(bind: &Bind) -> bool {
+    let source = Path::new(OsStr::from_bytes(bind.source.as_bytes()));
+    let open_to_all = |dir: &Path| {
+        std::fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0)
     };
-    let all = if map.recursive { AT_RECURSIVE } else { 0 };
-    let set = mount_setattr(&tree, c"", AT_EMPTY_PATH | all, &attr);
-    match set.as_ref().map_err(io::Error::raw_os_error) {
-        Ok(()) => Ok(tree),
-        Err(Some(libc::EINVAL)) => {
-            Err(Error::rule(Step::Mount, at(), "failed to set MOUNT_ATTR_IDMAP: invalid argument")
-                .hint("the file system may not support id-mapped mounts on this kernel"))
+    // The canonical path too: a link may lead behind another directory.
+    let real = std::fs::canonicalize(source);
+    let real = real.as_deref().unwrap_or(source);
+    let ways = source.ancestors().skip(1).chain(real.ancestors().skip(1));
+    bind.id_map.is_some() || !ways.filter(|dir| dir.is_absolute()).all(open_to_all)
+}
+
+/// One user namespace for each set of ids.
+fn all_ids(plan: &Mounts) -> Result<Ids> {
+    let mut ids = Ids::new();
+    for map in binds(plan).filter_map(|bind| bind.id_map.as_ref()) {
+        if !ids.iter().any(|(known, _)| *known == map.user_namespace) {
+            ids.push((map.user_namespace.clone(), user_namespace(&map.user_namespace)?));
         }
-        Err(_) => set.at(Step::Mount, at).map(|()| tree),
     }
+    Ok(ids)
 }
 
 /// Opens the user namespace whose ids count.

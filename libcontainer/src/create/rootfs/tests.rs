@@ -189,10 +189,12 @@ fn run_prepared(
         }
     }
     write_all(&start, b"x").unwrap();
-    drop(inside);
+    let Inside { work, go, report, .. } = inside;
+    drop((go, report));
     let mut record = [0; 16];
     let length = read(&outcome, &mut record).unwrap();
     wait_pidfd(&child.pidfd).unwrap();
+    drop(work); // ends the helper
     assert_eq!(length, 9, "the child died");
     let word = |at: usize| u32::from_ne_bytes(record[at..at + 4].try_into().unwrap());
     let errno = i32::try_from(word(5)).unwrap();

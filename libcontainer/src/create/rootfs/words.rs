@@ -72,7 +72,11 @@ pub fn refusal_words(errno: i32) -> Option<&'static str> {
         refusal::UNREACHABLE => "the working directory is outside of the root file system",
         refusal::TOO_DEEP => "the directories to copy are nested too deeply",
         refusal::UNSAFE_PROC => "/proc is not a procfs, or something is mounted over it",
-        refusal::NOT_PREPARED => "the id-mapped mount was not prepared",
+        refusal::NOT_PREPARED => "the mount was not prepared",
+        refusal::NO_ID_MAP => {
+            "failed to set MOUNT_ATTR_IDMAP: invalid argument (the file system may not support \
+             id-mapped mounts on this kernel)"
+        }
         _ => return None,
     })
 }
