@@ -59,7 +59,9 @@ pub fn namespace(pid: &str, name: &str) -> String {
 /// The path of a program of this workspace built beside the running test (`probe`, `corten`).
 #[must_use]
 pub fn built(name: &str) -> PathBuf {
-    let mut dir = std::env::current_exe().expect("own path");
+    // A sealed program's /proc/self/exe has no path any more; cargo starts tests by their full one.
+    let started = std::env::args_os().next().map(PathBuf::from).filter(|p| p.is_absolute());
+    let mut dir = started.unwrap_or_else(|| std::env::current_exe().expect("own path"));
     dir.pop();
     if dir.ends_with("deps") {
         dir.pop();

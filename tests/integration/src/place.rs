@@ -83,6 +83,9 @@ impl Place {
     /// Deletes (`--force`) every container in the state root.
     fn delete_all(&self) {
         let Ok(entries) = fs::read_dir(self.root()) else { return };
+        if !crate::runtime::path().exists() {
+            return;
+        }
         for entry in entries.flatten() {
             let id = entry.file_name().to_string_lossy().into_owned();
             let _ = Runtime::new(self).call(&["delete", "--force", &id]);

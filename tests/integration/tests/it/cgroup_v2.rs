@@ -46,6 +46,15 @@ fn cpusets_are_written() {
     assert_eq!(file(&with("cpu", json!({ "cpus": "0" })), "cpuset.cpus"), "0");
 }
 
+/// `hugepageLimits`, both files.
+#[test]
+fn hugepage_limits_are_written() {
+    need!(root, cgroup_v2, controller("hugetlb"));
+    let c = with("hugepageLimits", json!([{ "pageSize": "2MB", "limit": 4 << 20 }]));
+    assert_eq!(file(&c, "hugetlb.2MB.max"), (4 << 20).to_string());
+    assert_eq!(file(&c, "hugetlb.2MB.rsvd.max"), (4 << 20).to_string());
+}
+
 /// `unified`: any file of a controller that is there, or of the core.
 #[test]
 fn unified_files_are_written() {

@@ -92,7 +92,7 @@ fn alloc(mib: u64) -> serde_json::Value {
 
 fn signal(name: &str) -> io::Result<Signal> {
     let name = if name.starts_with("SIG") { name.to_owned() } else { format!("SIG{name}") };
-    name.parse().map_err(|_| io::Error::from_raw_os_error(nix::libc::EINVAL))
+    name.parse().map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
 /// Blocks a signal, says so, and waits for it: the first process of a pid namespace has no default actions.

@@ -104,7 +104,7 @@ fn mount_line(line: &str) -> Option<Value> {
 fn mount(target: &str) -> Answer {
     let all = mounts()?;
     let at = all.as_array().into_iter().flatten().rfind(|m| m["target"] == target);
-    at.cloned().ok_or_else(|| io::Error::from_raw_os_error(nix::libc::ENOENT))
+    at.cloned().ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
 }
 
 fn status(field: &str) -> Answer {
@@ -188,7 +188,7 @@ fn rlimit(name: &str) -> Answer {
         "RTTIME" => Resource::RLIMIT_RTTIME,
         "SIGPENDING" => Resource::RLIMIT_SIGPENDING,
         "STACK" => Resource::RLIMIT_STACK,
-        _ => return Err(io::Error::from_raw_os_error(nix::libc::EINVAL)),
+        _ => return Err(io::Error::from_raw_os_error(libc::EINVAL)),
     };
     let (soft, hard) = getrlimit(resource)?;
     Ok(json!({ "soft": soft, "hard": hard }))
