@@ -21,6 +21,7 @@ mod undo;
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use crate::cgroup::resctrl::Resctrl;
 use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::console::{FdSocket, Purpose};
 use crate::error::{At, Error, Result, Step};
@@ -101,7 +102,10 @@ pub fn create(plan: &Plan, store: &Store) -> Result<Container> {
     let cgroup = Cgroup::create(&plan.cgroup)?; // limits exist before the first process
     let undo = undo.and(&cgroup);
     claim.own_cgroup()?; // who is in there from now on may be killed by `delete --force`
+    let class = plan.intel_rdt.as_ref().map(Resctrl::create).transpose()?;
+    let undo = undo.and_class(class.as_ref());
     let mut init = stage::clone(plan, &mut kit, &cgroup, init)?; // Direct or Bridge, then STEPS
+    class.as_ref().map_or(Ok(()), |class| class.place(init.pid()))?;
     let times = kit.times.take();
     let _helper = kit.tree.take_helper(); // fetches sources for init, until it has pivoted
     drop(kit); // init has its copies; ours would keep the gate open
@@ -113,8 +117,9 @@ pub fn create(plan: &Plan, store: &Store) -> Result<Container> {
         let identity = intent.owner.child(init.pid())?;
         climb(plan, &cgroup, &mut init, &claim, &identity)?;
         let console = sockets.send(&mut init)?;
-        let state = claim.publish(state(plan, &intent, identity, &cgroup)?)?;
-        Ok((state, console))
+        let mut state = state(plan, &intent, identity, &cgroup)?;
+        state.resctrl.clone_from(&class);
+        Ok((claim.publish(state)?, console))
     };
     match finish() {
         Ok((state, console)) => {

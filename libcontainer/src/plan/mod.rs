@@ -115,6 +115,8 @@ pub struct Plan {
     pub keyring: Option<CString>,
     /// Control groups.
     pub cgroup: cgroup::CgroupPlan,
+    /// Class of the processor's caches and memory bandwidth.
+    pub intel_rdt: Option<intel_rdt::IntelRdtPlan>,
     /// Devices that move into the network namespace.
     pub net: net::NetPlan,
     /// Hooks of all kinds.
@@ -174,6 +176,7 @@ impl Plan {
             process,
             namespaces,
             cgroup,
+            intel_rdt: intel_rdt::build(spec, &options.id)?,
             preserve_fds: preserve_fds(options)?,
             run: options.run,
             console_socket: options.console_socket.clone(),
