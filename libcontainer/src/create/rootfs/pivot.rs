@@ -35,7 +35,7 @@ pub fn open_root(plan: &Mounts, work: &mut Work) -> Result<(), Failure> {
     umask(0);
     let at = |item| failure(Step::Rootfs, item);
     if plan.namespace {
-        propagate_all(plan.propagation.unwrap_or(RECEIVE)).map_err(at(0))?;
+        propagate_all(first_propagation(plan)).map_err(at(0))?;
     }
     let place = open(&plan.rootfs, DIRECTORY).map_err(at(1))?;
     if plan.namespace {
@@ -67,6 +67,15 @@ pub fn open_root(plan: &Mounts, work: &mut Work) -> Result<(), Failure> {
         work.null = Some(restrict::take_null().map_err(at(4))?);
     }
     Ok(())
+}
+
+/// What all mounts get before the first one of ours. Unbindable is for the new root alone: sources
+/// of bind mounts must stay bindable until they are bound.
+fn first_propagation(plan: &Mounts) -> Propagate {
+    match plan.propagation {
+        Some(to) if to.kind != Propagation::Unbindable => to,
+        _ => RECEIVE,
+    }
 }
 
 fn propagate_all(to: Propagate) -> io::Result<()> {

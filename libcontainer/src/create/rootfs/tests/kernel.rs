@@ -10,6 +10,21 @@ use crate::sys::mount::mount;
 const CGROUP: &str = r#"[{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
     "options": ["nosuid", "noexec", "nodev", "ro"]}]"#;
 
+fn cgroup_plan(scene: &Scene, cgroup: &CgroupMounts) -> Mounts {
+    let spec = format!(r#"{{"ociVersion": "1.3.0", "mounts": {CGROUP}, "linux": {{}}}}"#);
+    build(&Request {
+        spec: &serde_json::from_str(&spec).unwrap(),
+        rootfs: &scene.path("rootfs"),
+        bundle: &scene.dir,
+        mount_namespace: true,
+        user_namespace: false,
+        rootless: false,
+        no_pivot: false,
+        cgroup,
+    })
+    .unwrap()
+}
+
 #[test]
 fn v1_hierarchies_are_bound_read_only() {
     let Some(scene) = Scene::new() else { return };
@@ -24,19 +39,7 @@ fn v1_hierarchies_are_bound_read_only() {
     };
     let hierarchies = vec![hierarchy("cpu,cpuacct"), hierarchy("pids")];
     let cgroup = CgroupMounts { hierarchies, ..CgroupMounts::default() };
-    let spec = format!(r#"{{"ociVersion": "1.3.0", "mounts": {CGROUP}, "linux": {{}}}}"#);
-    let spec = serde_json::from_str(&spec).unwrap();
-    let plan = build(&Request {
-        spec: &spec,
-        rootfs: &scene.path("rootfs"),
-        bundle: &scene.dir,
-        mount_namespace: true,
-        user_namespace: false,
-        rootless: false,
-        no_pivot: false,
-        cgroup: &cgroup,
-    })
-    .unwrap();
+    let plan = cgroup_plan(&scene, &cgroup);
     scene
         .run(&plan, USUAL, || {
             hold(1, reads(c"/sys/fs/cgroup/cpu/tasks", b"cpu,cpuacct")?)?;
@@ -44,6 +47,56 @@ fn v1_hierarchies_are_bound_read_only() {
             hold(3, stat(c"/sys/fs/cgroup/cpuacct")?.is(libc::S_IFLNK))?;
             hold(4, readonly(c"/sys/fs/cgroup/new") && readonly(c"/sys/fs/cgroup/pids/new"))?;
             hold(5, stat(c"/sys/fs/cgroup")?.mode & 0o7777 == 0o755)
+        })
+        .unwrap();
+}
+
+/// The host's hierarchies, whichever it has: hugetlb is left alone, for a v1 mount of it takes it
+/// away from v2 for the whole machine.
+fn host_hierarchies() -> Vec<CgroupHierarchy> {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let v1 = table.lines().filter(|line| line.contains(" - cgroup "));
+    v1.filter_map(|line| {
+        let point = line.split(' ').nth(4)?;
+        let name = point.rsplit('/').next()?.to_owned();
+        let named = name == "systemd" || name == "hugetlb";
+        (!named).then(|| CgroupHierarchy { data: name.clone(), name, dir: point.into() })
+    })
+    .collect()
+}
+
+#[test]
+fn in_a_cgroup_namespace_hierarchies_are_mounted() {
+    let Some(scene) = Scene::new() else { return };
+    let hierarchies = host_hierarchies();
+    let unified = hierarchies.is_empty();
+    let cgroup = CgroupMounts { hierarchies, unified, namespace: true, ..CgroupMounts::default() };
+    let plan = cgroup_plan(&scene, &cgroup);
+    let check: fn() -> io::Result<()> = match unified {
+        true => || {
+            hold(1, stat(c"/sys/fs/cgroup/cgroup.procs").is_ok())?;
+            hold(2, readonly(c"/sys/fs/cgroup/new"))
+        },
+        false => || {
+            let pids = stat(c"/sys/fs/cgroup/pids/cgroup.procs").is_ok();
+            hold(3, pids || stat(c"/sys/fs/cgroup/memory/cgroup.procs").is_ok())?;
+            hold(4, readonly(c"/sys/fs/cgroup/new"))?;
+            for path in [c"/sys/fs/cgroup/pids", c"/sys/fs/cgroup/memory"] {
+                if let Ok(dir) = open(path, libc::O_PATH) {
+                    hold(5, crate::sys::fd::fs_flags(dir)? & libc::ST_RDONLY != 0)?;
+                }
+            }
+            Ok(())
+        },
+    };
+    scene.run(&plan, USUAL | crate::sys::clone::CLONE_NEWCGROUP, check).unwrap();
+    // The v2 hierarchy of a hybrid host can be mounted just as well.
+    let cgroup = CgroupMounts { unified: true, namespace: true, ..CgroupMounts::default() };
+    let plan = cgroup_plan(&scene, &cgroup);
+    scene
+        .run(&plan, USUAL | crate::sys::clone::CLONE_NEWCGROUP, || {
+            hold(6, stat(c"/sys/fs/cgroup/cgroup.procs").is_ok())?;
+            hold(7, readonly(c"/sys/fs/cgroup/new"))
         })
         .unwrap();
 }

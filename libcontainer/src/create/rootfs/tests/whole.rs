@@ -128,3 +128,49 @@ fn on_root(word: &[u8], wanted: bool) -> io::Result<()> {
     let found = root.is_some_and(|line| line.windows(word.len()).any(|part| part == word));
     hold(1, found == wanted)
 }
+
+/// A host whose every mount is shared, as systemd makes it, with the rootfs a mount of its own or
+/// not: what the container mounts stays there, what the host mounts arrives.
+#[test]
+fn nothing_travels_to_a_shared_host() {
+    let Some(scene) = Scene::new() else { return };
+    for own in [false, true] {
+        std::thread::scope(|scope| {
+            // A thread with a mount namespace of its own is the host.
+            scope.spawn(|| shared_host(&scene, own)).join().unwrap();
+        });
+    }
+}
+
+fn shared_host(scene: &Scene, own: bool) {
+    use crate::sys::mount::mount;
+    crate::sys::clone::unshare(CLONE_NEWNS).unwrap();
+    let rootfs = scene.path("rootfs");
+    let path = std::ffi::CString::new(rootfs.to_str().unwrap()).unwrap();
+    mount(None, c"/", None, libc::MS_PRIVATE | libc::MS_REC, None).unwrap();
+    if own {
+        mount(Some(&path), &path, None, libc::MS_BIND, None).unwrap();
+    }
+    mount(None, c"/", None, libc::MS_SHARED | libc::MS_REC, None).unwrap();
+    let table = || fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+    let before = table();
+    let sources = r#"[{"destination": "/v", "source": "HOST", "options": ["rbind"]},
+                      {"destination": "/v/sub", "type": "tmpfs"}]"#;
+    let all = format!("{},{}", DEFAULT.trim_end_matches(']'), sources.trim_start_matches('['));
+    for linux in [
+        LINUX,
+        r#"{"rootfsPropagation": "slave"}"#,
+        r#"{"rootfsPropagation": "rprivate"}"#,
+        r#"{"rootfsPropagation": "runbindable"}"#,
+    ] {
+        for user in [false, true] {
+            let plan = scene.plan(&all, linux, user);
+            let flags = USUAL | if user { CLONE_NEWUSER } else { 0 };
+            scene.run(&plan, flags, || hold(1, is_null(&stat(c"/dev/null")?))).unwrap();
+            assert_eq!(before, table(), "{linux} {user} {own}");
+        }
+    }
+    let plan = scene.plan_with(DEFAULT, LINUX, |request| request.no_pivot = true);
+    scene.run(&plan, USUAL, default_inside).unwrap();
+    assert_eq!(before, table(), "no pivot, {own}");
+}
