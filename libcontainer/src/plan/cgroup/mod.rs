@@ -206,6 +206,11 @@ struct Words<'a> {
 }
 
 impl Words<'_> {
+    /// Whether every word goes to the one v2 directory.
+    fn unified(&self) -> bool {
+        matches!(self.dirs, [v2] if v2.is_v2())
+    }
+
     /// Adds a word for `file`; the returned word may be refined.
     #[expect(clippy::needless_pass_by_value, reason = "callers pass numbers and texts")]
     fn add(
@@ -220,9 +225,11 @@ impl Words<'_> {
             Cow::Borrowed(file) => Cow::Borrowed(file.split('.').next().unwrap_or_default()),
             Cow::Owned(file) => Cow::Owned(file.split('.').next().unwrap_or_default().to_owned()),
         };
-        let dir = match self.dirs {
-            [v2] if v2.is_v2() => 0,
-            dirs => position(dirs, &controller).ok_or_else(|| not_mounted(&field, &controller))?,
+        let dir = match self.unified() {
+            true => 0,
+            false => {
+                position(self.dirs, &controller).ok_or_else(|| not_mounted(&field, &controller))?
+            }
         };
         let value = value.to_string();
         let missing = Missing::Error;

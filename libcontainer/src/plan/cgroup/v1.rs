@@ -62,14 +62,19 @@ pub(super) fn pids(limit: Option<i64>, out: &mut Words<'_>) -> Result<()> {
     out.add("linux.resources.pids.limit", "pids.max", value).map(drop)
 }
 
-/// Cpus and memory nodes; a hierarchy mounted with `noprefix` calls its files otherwise.
+/// Cpus and memory nodes. A v1 hierarchy mounted with `noprefix` calls its files otherwise.
 pub(super) fn cpuset(cpu: &LinuxCpu, out: &mut Words<'_>) -> Result<()> {
-    let set = |text: &Option<String>| text.clone().filter(|t| !t.is_empty());
-    if let Some(cpus) = set(cpu.cpus()) {
-        out.add("linux.resources.cpu.cpus", "cpuset.cpus", &cpus)?.instead("cpus", cpus);
-    }
-    if let Some(mems) = set(cpu.mems()) {
-        out.add("linux.resources.cpu.mems", "cpuset.mems", &mems)?.instead("mems", mems);
+    for (field, file, noprefix, text) in [
+        ("linux.resources.cpu.cpus", "cpuset.cpus", "cpus", cpu.cpus()),
+        ("linux.resources.cpu.mems", "cpuset.mems", "mems", cpu.mems()),
+    ] {
+        if let Some(text) = text.as_ref().filter(|text| !text.is_empty()) {
+            let unified = out.unified();
+            let word = out.add(field, file, text)?;
+            if !unified {
+                word.instead(noprefix, text);
+            }
+        }
     }
     Ok(())
 }
