@@ -46,7 +46,7 @@ lint: ## format, clippy, rustdoc, scripts, spelling, dependencies
 	@scripts/setup build lint $(TARGET)/lint-tools
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --locked --workspace --no-deps --document-private-items
 	grep -rlE --exclude-dir=target --exclude-dir=.git -m1 '^#!.*\bb?a?sh$$' . | xargs shellcheck -x
 	$(TOOLS)/typos
 	$(TOOLS)/cargo-shear

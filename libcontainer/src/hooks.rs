@@ -18,7 +18,7 @@ use process::{End, Tail};
 
 /// Runs the hooks of one kind in their order; the first that fails is the last.
 ///
-/// `state` is the container's state as JSON ([`crate::state::oci::for_hooks`]). A hook gets
+/// `state` is the container's state as JSON ([`crate::state::oci::HookState`]). A hook gets
 /// exactly the environment it names; one that names none gets ours, as with runc. None gets a
 /// descriptor of ours or of our caller's.
 ///

@@ -148,7 +148,7 @@ impl Init<'_> {
     /// namespace.
     ///
     /// # Errors
-    /// Those of [`ProcFs::open_private`].
+    /// Those of [`open_private`].
     pub fn open_procfs(&mut self) -> Outcome {
         let labels = self.plan.security.as_ref();
         let labels = labels.is_some_and(|s| s.apparmor.is_some() || s.selinux.is_some());

@@ -16,9 +16,9 @@
 //!    [`Mounts::first_cgroup`] where the cgroup namespace is made late.
 //! 3. [`make_devices`]`(&Mounts, &Work)`: nodes and links of `/dev`; [`devpts`]`(&Work)` and
 //!    [`bind_console`]`(&Work, slave)` for a terminal.
-//! 4. [`pivot`]`(&Mounts, &mut Work)`: pivot_root, or move and chroot.
+//! 4. [`pivot()`]`(&Mounts, &mut Work)`: pivot_root, or move and chroot.
 //! 5. [`reopen_null`]`(&Mounts, &Work)`, [`close_readonly`]`(&Mounts, &Work)`,
-//!    [`readonly_root`]`(&Mounts, &Work)`, [`restrict`]`(&Mounts, &mut Work)` (read-only, then
+//!    [`readonly_root`]`(&Mounts, &Work)`, [`restrict()`]`(&Mounts, &mut Work)` (read-only, then
 //!    masked paths).
 //! 6. [`make_cwd`]`(&Work, &InRoot)`, and as the container's user [`enter_cwd`]`(&Work, &InRoot)`.
 //!

@@ -19,7 +19,7 @@ use crate::sys::{clone, fd};
 /// Bytes of a failure's words.
 pub const WORDS: usize = 1024;
 
-/// Writes the state ([`crate::state::oci::for_hooks`]) into the memory file that init inherits.
+/// Writes the state ([`crate::state::oci::HookState`]) into the memory file that init inherits.
 ///
 /// # Errors
 /// `ENOMEM`, `ENOSPC`.

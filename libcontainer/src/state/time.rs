@@ -17,7 +17,7 @@ pub(crate) fn format(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
 }
 
-/// Reads what [`format`] prints.
+/// Reads what [`format()`] prints.
 pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     let text = text.strip_suffix('Z')?;
     let (date, clock) = text.split_once('T')?;
