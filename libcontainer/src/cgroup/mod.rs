@@ -72,8 +72,6 @@ pub struct Cgroup {
     join: Vec<OwnedFd>,
     /// What [`Cgroup::limit_devices`] has to do.
     devices: Option<devices::Todo>,
-    /// Missing rights mean no cgroup: rootless, and nothing was asked for.
-    forgiving: bool,
 }
 
 impl Cgroup {
@@ -101,39 +99,36 @@ impl Cgroup {
         }
         let devices = devices::Todo::new(plan, &made);
         let (dirs, v2) = made.keep(plan);
-        Ok(Self {
-            record: CgroupRecord { mode: plan.mode, dirs },
-            v2,
-            join,
-            devices,
-            forgiving: plan.forgiving && plan.writes.is_empty(),
-        })
+        Ok(Self { record: CgroupRecord { mode: plan.mode, dirs }, v2, join, devices })
     }
 
     /// The cgroups that a state remembers; nothing is touched, and they may be gone.
     pub fn open(record: &CgroupRecord) -> Self {
         let record = record.clone();
-        Self { record, v2: None, join: Vec::new(), devices: None, forgiving: false }
+        Self { record, v2: None, join: Vec::new(), devices: None }
     }
 
-    /// What to do when `clone3` refuses [`Cgroup::clone_into`] with this errno (clone(2)).
-    pub fn clone_hint(&self, errno: Option<i32>) -> Option<&'static str> {
-        self.v2.as_ref()?;
-        match errno? {
-            libc::EBUSY => Some(
-                "the container's cgroup hands controllers down to sub-cgroups, so it takes no \
-                 processes: choose another cgroupsPath",
-            ),
-            libc::EOPNOTSUPP => Some(
-                "the container's cgroup is below a threaded one and takes no processes: choose \
-                 another cgroupsPath",
-            ),
-            libc::EACCES => Some(
+    /// The words for an error of `clone3` that was about [`Cgroup::clone_into`] (clone(2)); any
+    /// other comes back as it is.
+    #[must_use]
+    pub fn explain_clone(&self, error: Error) -> Error {
+        let hint = match (error.errno(), &self.v2) {
+            (Some(libc::EBUSY), Some(_)) => {
+                "the cgroup hands controllers down to sub-cgroups, so it takes no processes: \
+                 choose another cgroupsPath"
+            }
+            (Some(libc::EOPNOTSUPP), Some(_)) => {
+                "the cgroup is below a threaded one and takes no processes: choose another \
+                 cgroupsPath"
+            }
+            (Some(libc::EACCES), Some(_)) => {
                 "the common ancestor of our cgroup and the container's must be ours to write: \
-                 start us in a delegated cgroup (systemd-run --user --scope -p Delegate=yes)",
-            ),
-            _ => None,
-        }
+                 start us in a delegated cgroup (systemd-run --user --scope -p Delegate=yes)"
+            }
+            _ => return error,
+        };
+        let on = format!("{}: unable to apply cgroup configuration", self.subject());
+        Error { step: Step::Cgroup, on, ..error }.hint(hint)
     }
 
     /// What the state must remember.
@@ -154,26 +149,6 @@ impl Cgroup {
     /// Files that a process with one thread writes `0` into to join the v1 hierarchies.
     pub fn join_fds(&self) -> &[OwnedFd] {
         &self.join
-    }
-
-    /// Gives the cgroups up after `clone3` refused to place the child (`EACCES`, `EPERM`): for a
-    /// rootless container that asked for nothing, what runc and crun do. The directories that
-    /// were made are removed.
-    ///
-    /// # Errors
-    /// The container needs its cgroup: the error names the remedy. Or a directory stays.
-    pub fn give_up(&mut self) -> Result<()> {
-        if !self.forgiving {
-            let words = "unable to apply cgroup configuration: permission denied";
-            let error = Error::rule(Step::Cgroup, self.subject(), words);
-            return Err(match self.clone_hint(Some(libc::EACCES)) {
-                Some(hint) => error.hint(hint),
-                None => error,
-            });
-        }
-        self.remove()?;
-        *self = Self::open(&CgroupRecord::default());
-        Ok(())
     }
 
     /// Moves a process into every hierarchy: for one that could not join by itself, such as a

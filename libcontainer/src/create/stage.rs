@@ -59,7 +59,7 @@ pub fn clone(
     let work: fn(&mut Birth<'_>) -> ! = if bridged { bridge } else { init::run };
     let child = clone::spawn(&args, &mut Birth { plan, kit, tasks: cgroup.join_fds() }, work)
         .at(Step::Clone, || "")
-        .map_err(|error| explain_clone(error, plan))?;
+        .map_err(|error| explain_clone(cgroup.explain_clone(error), plan))?;
     if bridged {
         return cross(plan, init, child);
     }

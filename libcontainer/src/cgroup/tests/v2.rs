@@ -194,16 +194,23 @@ fn threaded_tree_is_met_without_domain_controllers() {
 }
 
 #[test]
-fn giving_up_is_for_those_who_asked_for_nothing() {
+fn refused_clone_is_explained() {
     in_v2_view(|f| {
-        let mut bound = f.create(json!({})).unwrap();
-        let error = bound.give_up().unwrap_err();
-        assert!(error.to_string().contains("unable to apply cgroup configuration"));
-        bound.remove().unwrap();
-        let mut free =
-            Cgroup::create(&CgroupPlan { forgiving: true, ..f.plan("", json!({})) }).unwrap();
-        free.give_up().unwrap();
-        assert!(free.is_none() && !f.any_left());
+        let cgroup = f.create(json!({})).unwrap();
+        let explained = |errno| {
+            let error = std::io::Error::from_raw_os_error(errno);
+            cgroup.explain_clone(Error::io(Step::Clone, "", error))
+        };
+        for (errno, words) in [
+            (libc::EBUSY, "hands controllers"),
+            (libc::EOPNOTSUPP, "threaded"),
+            (libc::EACCES, "delegated"),
+        ] {
+            let error = explained(errno);
+            assert!(error.on.contains("unable to apply cgroup configuration"), "{error}");
+            assert!(error.hint.unwrap().contains(words));
+        }
+        assert_eq!(explained(libc::EAGAIN).step, Step::Clone);
     });
 }
 
