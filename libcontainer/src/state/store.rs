@@ -40,6 +40,8 @@ pub enum Found {
         why: String,
         /// The record that was written before it.
         intent: Option<Box<Intent>>,
+        /// Init, if it was written down.
+        init: Option<ProcessId>,
     },
     /// A directory without any record: `create` was killed in its first moment, or is in it.
     Empty,
@@ -107,15 +109,16 @@ impl Store {
             }
             Ok(Ok(state)) => {
                 let why = format!("format {} of container {:?}", state.format, state.id);
-                return Ok(Found::Damaged { why, intent: intent(&dir) });
+                return Ok(Found::Damaged { why, intent: intent(&dir), init: init(&dir) });
             }
-            Ok(Err(why)) => return Ok(Found::Damaged { why, intent: intent(&dir) }),
+            Ok(Err(why)) => {
+                return Ok(Found::Damaged { why, intent: intent(&dir), init: init(&dir) });
+            }
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             Err(e) => return Err(e).at(Step::State, || name(STATE)),
         }
         if let Some(intent) = intent(&dir) {
-            let init = record::read(&dir, INIT).ok().and_then(std::result::Result::ok);
-            return Ok(Found::Unfinished(intent, init));
+            return Ok(Found::Unfinished(intent, init(&dir)));
         }
         match fs::symlink_metadata(&dir) {
             Ok(meta) if meta.is_dir() => Ok(Found::Empty),
@@ -253,6 +256,10 @@ fn intent(dir: &Path) -> Option<Box<Intent>> {
     intent.filter(|intent| intent.format == FORMAT).map(Box::new)
 }
 
+fn init(dir: &Path) -> Option<ProcessId> {
+    record::read(dir, INIT).ok().and_then(std::result::Result::ok)
+}
+
 /// An id that is ours to fill. Dropping it changes nothing: who undoes a failed `create` calls
 /// [`Claim::release`].
 #[derive(Debug)]
@@ -300,6 +307,10 @@ impl Claim {
     /// # Errors
     /// Those of write(2) and rename(2).
     pub fn publish(&self, state: State) -> Result<State> {
+        if state.cgroup.as_ref().is_none_or(|record| record.dirs.is_empty()) {
+            // Should state.json be damaged one day, no cgroup tells who init is.
+            self.note_init(&state.init)?;
+        }
         record::write(&self.dir, STATE, &state)
             .at(Step::State, || self.dir.join(STATE).display().to_string())?;
         Ok(State { dir: self.dir.clone(), ..state })

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::cgroup::{Cgroup, CgroupRecord};
 use crate::error::{At, Error, Result, Step};
 use crate::hooks;
-use crate::plan::hooks::{Hook, Kind};
+use crate::plan::hooks::Kind;
 use crate::state::oci::HookState;
 use crate::state::process::ProcessId;
 use crate::state::{Found, Intent, Lock, State, Status, Store, gate};
@@ -55,12 +55,12 @@ fn locked(store: &Store, id: &str, force: bool) -> Result<Vec<String>> {
         Found::Published(state) => published(store, &state, force, lock),
         _ if !force => store.load(id).map(|_| Vec::new()),
         Found::Unfinished(intent, init) => {
-            leftovers(store, id, Some((&intent, init.as_ref())), lock)
+            leftovers(store, id, (Some(&intent), init.as_ref()), lock)
         }
-        Found::Damaged { intent, .. } => {
-            leftovers(store, id, intent.as_deref().map(|intent| (intent, None)), lock)
+        Found::Damaged { intent, init, .. } => {
+            leftovers(store, id, (intent.as_deref(), init.as_ref()), lock)
         }
-        Found::Empty => leftovers(store, id, None, lock),
+        Found::Empty => leftovers(store, id, (None, None), lock),
     }
 }
 
@@ -124,32 +124,26 @@ fn published(store: &Store, state: &State, force: bool, lock: Lock) -> Result<Ve
 fn leftovers(
     store: &Store,
     id: &str,
-    known: Option<(&Intent, Option<&ProcessId>)>,
+    (intent, init): (Option<&Intent>, Option<&ProcessId>),
     lock: Lock,
 ) -> Result<Vec<String>> {
     let dir = store.dir(id)?;
     let mut warnings = Vec::new();
     // An init without its parent that waits at the gate ends when it is told to.
     gate::abort(&dir).at(Step::Delete, || dir.display())?;
-    let mut poststop: &[Hook] = &[];
-    if let Some((intent, init)) = known {
-        if let Some(pidfd) =
-            init.map(ProcessId::open).transpose().at(Step::Delete, || id)?.flatten()
-        {
-            end(&pidfd)?;
-        }
-        if let Some(record) = &intent.cgroup {
-            warnings.extend(remove_cgroup(record, store.owns_cgroup(id)?)?);
-        }
-        poststop = &intent.poststop;
+    if let Some(pidfd) = init.map(ProcessId::open).transpose().at(Step::Delete, || id)?.flatten() {
+        end(&pidfd)?;
+    }
+    if let Some(record) = intent.and_then(|intent| intent.cgroup.as_ref()) {
+        warnings.extend(remove_cgroup(record, store.owns_cgroup(id)?)?);
     }
     store.remove(id)?;
     drop(lock);
-    if let Some((intent, _)) = known {
+    if let Some(intent) = intent {
         let none = std::collections::BTreeMap::new();
         let state = HookState { id, bundle: &intent.bundle, annotations: &none };
         let json = state.json(Kind::Poststop, 0);
-        warnings.extend(hooks::run_all_warning(Kind::Poststop, poststop, &json));
+        warnings.extend(hooks::run_all_warning(Kind::Poststop, &intent.poststop, &json));
     }
     Ok(warnings)
 }

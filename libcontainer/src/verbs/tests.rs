@@ -283,6 +283,16 @@ fn a_damaged_record_is_removed_with_its_waiting_init() {
 }
 
 #[test]
+fn a_damaged_record_of_a_running_container_without_cgroup_is_removed() {
+    let c = Fixture::created(SLEEP, |_| {});
+    start(&c.store, "c").unwrap();
+    let init = c.store.load("c").unwrap().init;
+    fs::write(c.dir().join("state.json"), "").unwrap();
+    delete(&c.store, "c", true).unwrap();
+    assert!(!c.dir().exists() && !init.is_alive());
+}
+
+#[test]
 fn force_waits_for_a_create_at_work() {
     let c = Fixture::empty();
     let intent = Intent::new("c", Path::new("/b")).unwrap();
