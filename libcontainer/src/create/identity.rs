@@ -8,6 +8,8 @@ use crate::console;
 use crate::create::init::{Init, Outcome, fail};
 use crate::create::rootfs::proc;
 use crate::error::Step;
+use crate::plan::Plan;
+use crate::plan::namespaces::Kind;
 use crate::plan::process::Limiter;
 use crate::sys::{cred, sched};
 
@@ -141,11 +143,24 @@ pub fn become_user(init: &mut Init<'_>) -> Outcome {
     cred::umask(process.umask);
     cred::set_keepcaps(true).or_else(|e| fail(Step::User, 0, &e))?;
     if init.plan.set_groups {
-        cred::setgroups(&process.groups).or_else(|e| fail(Step::User, 1, &e))?;
+        set_groups(init.plan, &process.groups)?;
     }
     cred::setresgid(process.gid, process.gid, process.gid).or_else(|e| fail(Step::User, 2, &e))?;
     cred::setresuid(process.uid, process.uid, process.uid).or_else(|e| fail(Step::User, 3, &e))?;
     cred::set_keepcaps(false).or_else(|e| fail(Step::User, 0, &e))
+}
+
+/// A user namespace of somebody else may have given setgroups(2) up (`/proc/PID/setgroups` says
+/// `deny`); to a root of that namespace only this is refused. Without groups to set we go on there.
+fn set_groups(plan: &Plan, groups: &[u32]) -> Outcome {
+    let given_up = |e: &io::Error| {
+        let joined = plan.namespaces.has(Kind::User) && !plan.namespaces.is_new(Kind::User);
+        joined && groups.is_empty() && e.raw_os_error() == Some(libc::EPERM)
+    };
+    match cred::setgroups(groups) {
+        Err(e) if !given_up(&e) => fail(Step::User, 1, &e),
+        _ => Ok(()),
+    }
 }
 
 /// The four sets of the process; ambient last, it needs the others in place.

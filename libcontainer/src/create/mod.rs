@@ -113,6 +113,7 @@ pub fn create(plan: &Plan, store: &Store) -> Result<Container> {
         [] => None,
         devices => Some(net::move_devices(devices, net::netns_of(init.pid())?)?),
     };
+    let undo = undo.and_poststop(plan);
     let finish = || -> Result<(State, Option<OwnedFd>)> {
         let identity = intent.owner.child(init.pid())?;
         climb(plan, &cgroup, &mut init, &claim, &identity)?;

@@ -139,14 +139,19 @@ fn env_args_and_cwd_are_the_hooks_own() {
     assert_eq!(entry["args"][4], "-x y");
 }
 
-/// Hooks without `env` do not inherit the caller's (config.md: the entries are the environment).
-///
-/// runc 1.5.0: hands its own environment on.
+/// A hook that names no `env` gets the runtime's, as engines rely on; one that names some gets nothing else.
 #[test]
-fn no_env_is_an_empty_env() {
+fn env_left_out_is_the_runtimes() {
     need!(root);
-    let c = Bundle::new().hook("createRuntime", "one", &[]).env("SECRET", "s3cret").run();
-    assert!(!log(c.place())[0]["env"].to_string().contains("s3cret"), "{}", log(c.place())[0]);
+    let c = Bundle::new()
+        .hook("createRuntime", "plain", &[])
+        .hook("createRuntime", "own", &[])
+        .set("/hooks/createRuntime/1/env", json!(["A=1"]))
+        .env("CALLERS", "word")
+        .run();
+    let entries = log(c.place());
+    assert!(entries[0]["env"].to_string().contains("CALLERS=word"), "{}", entries[0]);
+    assert_eq!(entries[1]["env"], json!(["A=1"]));
 }
 
 /// A hook has descriptors 0 to 2 and nothing of the runtime's.
