@@ -134,7 +134,11 @@ fn asks_for_label(spec: &Spec) -> bool {
         || spec.oci.linux().as_ref().is_some_and(|l| set(l.mount_label()))
 }
 
-fn initial_user_ns() -> Result<bool> {
+/// Whether we live in the initial user namespace.
+///
+/// # Errors
+/// `/proc` is not mounted or not readable.
+pub fn initial_user_ns() -> Result<bool> {
     const PATH: &str = "/proc/self/ns/user";
     match fs::metadata(PATH) {
         Ok(meta) => Ok(meta.ino() == INITIAL_USER_NS),

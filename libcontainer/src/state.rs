@@ -19,7 +19,7 @@ mod owner;
 pub mod process;
 mod record;
 mod store;
-mod time;
+pub mod time;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const DAY: u64 = 86_400;
 
 /// As Go's `RFC3339Nano` prints it: no trailing zeros. Times before 1970 print as 1970.
-pub(crate) fn format(time: SystemTime) -> String {
+pub fn format(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, rest) = (since.as_secs() / DAY, since.as_secs() % DAY);
     let (year, month, day) = civil(days);
@@ -18,7 +18,7 @@ pub(crate) fn format(time: SystemTime) -> String {
 }
 
 /// Reads what [`format()`] prints.
-pub(crate) fn parse(text: &str) -> Option<SystemTime> {
+pub fn parse(text: &str) -> Option<SystemTime> {
     let text = text.strip_suffix('Z')?;
     let (date, clock) = text.split_once('T')?;
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));

@@ -129,6 +129,14 @@ impl Termios {
     }
 }
 
+impl Termios {
+    /// The character that ends a file when it is typed; `None` while lines are not edited.
+    pub fn eof(&self) -> Option<u8> {
+        let edited = self.0.c_lflag & libc::ICANON != 0;
+        self.0.c_cc.get(libc::VEOF).copied().filter(|eof| edited && *eof != 0)
+    }
+}
+
 /// Reads the settings of a terminal (`tcgetattr(3)`).
 ///
 /// # Errors

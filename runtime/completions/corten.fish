@@ -1,0 +1,108 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_corten_global_optspecs
+    string join \n root= log= log-format= log-level= debug rootless= systemd-cgroup cgroup-manager= timings= v/version h/help
+end
+
+function __fish_corten_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_corten_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_corten_using_subcommand
+    set -l cmd (__fish_corten_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c corten -n "__fish_corten_needs_command" -l root -d 'Directory for the state of containers; must be on tmpfs [default: /run/corten, rootless: $XDG_RUNTIME_DIR/corten]' -r -F
+complete -c corten -n "__fish_corten_needs_command" -l log -d 'Write the error, or with --debug everything, to this file' -r
+complete -c corten -n "__fish_corten_needs_command" -l log-format -d 'Format of log lines: text or json' -r
+complete -c corten -n "__fish_corten_needs_command" -l log-level -d 'Lowest severity to log: error, warning, info or debug' -r
+complete -c corten -n "__fish_corten_needs_command" -l rootless -d 'Ignore cgroup permission errors: true, false or auto' -r
+complete -c corten -n "__fish_corten_needs_command" -l cgroup-manager -d 'Who manages cgroups: cgroupfs, systemd or disabled' -r
+complete -c corten -n "__fish_corten_needs_command" -l timings -d 'Write when each step began and ended (Chrome trace format)' -r -F
+complete -c corten -n "__fish_corten_needs_command" -l debug -d 'Log everything; the same as --log-level debug'
+complete -c corten -n "__fish_corten_needs_command" -l systemd-cgroup -d 'Let systemd manage cgroups; cgroupsPath is then slice:prefix:name'
+complete -c corten -n "__fish_corten_needs_command" -s v -l version -d 'Print the runtime\'s and the specification\'s version'
+complete -c corten -n "__fish_corten_needs_command" -s h -l help -d 'Print help'
+complete -c corten -n "__fish_corten_needs_command" -f -a "create" -d '`create`'
+complete -c corten -n "__fish_corten_needs_command" -f -a "start" -d 'A verb that needs a container and nothing else'
+complete -c corten -n "__fish_corten_needs_command" -f -a "state" -d 'A verb that needs a container and nothing else'
+complete -c corten -n "__fish_corten_needs_command" -f -a "kill" -d '`kill`'
+complete -c corten -n "__fish_corten_needs_command" -f -a "delete" -d '`delete`'
+complete -c corten -n "__fish_corten_needs_command" -f -a "run" -d '`run`'
+complete -c corten -n "__fish_corten_needs_command" -f -a "list" -d '`list`'
+complete -c corten -n "__fish_corten_needs_command" -f -a "spec" -d '`spec`'
+complete -c corten -n "__fish_corten_needs_command" -f -a "features" -d 'A verb without flags'
+complete -c corten -n "__fish_corten_needs_command" -f -a "explain" -d '`explain`'
+complete -c corten -n "__fish_corten_needs_command" -f -a "completion" -d '`completion`'
+complete -c corten -n "__fish_corten_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c corten -n "__fish_corten_using_subcommand create" -s b -l bundle -d 'Bundle directory [default: the current directory]' -r -F
+complete -c corten -n "__fish_corten_using_subcommand create" -s f -l config -d 'Configuration to use instead of the bundle\'s config.json' -r -F
+complete -c corten -n "__fish_corten_using_subcommand create" -l console-socket -d 'Unix socket that receives the terminal\'s master descriptor' -r -F
+complete -c corten -n "__fish_corten_using_subcommand create" -l pidfd-socket -d 'Unix socket that receives a pidfd of the container\'s first process' -r -F
+complete -c corten -n "__fish_corten_using_subcommand create" -l pid-file -d 'File that receives the pid of the container\'s first process' -r -F
+complete -c corten -n "__fish_corten_using_subcommand create" -l preserve-fds -d 'Pass this many descriptors after stdio and $LISTEN_FDS to the container' -r
+complete -c corten -n "__fish_corten_using_subcommand create" -l no-pivot -d 'Do not use pivot_root(2); for a root file system on the initial ramdisk'
+complete -c corten -n "__fish_corten_using_subcommand create" -l no-new-keyring -d 'Share the caller\'s session keyring instead of making a new one'
+complete -c corten -n "__fish_corten_using_subcommand create" -s d -l detach -d 'Sent by callers of go-runc; create always detaches'
+complete -c corten -n "__fish_corten_using_subcommand create" -l no-subreaper -d 'Sent by callers of crun; create reaps nothing'
+complete -c corten -n "__fish_corten_using_subcommand create" -s h -l help -d 'Print help'
+complete -c corten -n "__fish_corten_using_subcommand start" -s h -l help -d 'Print help'
+complete -c corten -n "__fish_corten_using_subcommand state" -s h -l help -d 'Print help'
+complete -c corten -n "__fish_corten_using_subcommand kill" -s a -l all -d 'Signal every process of the container\'s cgroup, first process alive or not'
+complete -c corten -n "__fish_corten_using_subcommand kill" -s r -l regex -d 'Take CONTAINER-ID as a regular expression'
+complete -c corten -n "__fish_corten_using_subcommand kill" -s h -l help -d 'Print help'
+complete -c corten -n "__fish_corten_using_subcommand delete" -s f -l force -d 'Kill it first; succeed when it does not exist'
+complete -c corten -n "__fish_corten_using_subcommand delete" -s r -l regex -d 'Take CONTAINER-ID as a regular expression'
+complete -c corten -n "__fish_corten_using_subcommand delete" -s h -l help -d 'Print help'
+complete -c corten -n "__fish_corten_using_subcommand run" -s b -l bundle -d 'Bundle directory [default: the current directory]' -r -F
+complete -c corten -n "__fish_corten_using_subcommand run" -s f -l config -d 'Configuration to use instead of the bundle\'s config.json' -r -F
+complete -c corten -n "__fish_corten_using_subcommand run" -l console-socket -d 'Unix socket that receives the terminal\'s master descriptor' -r -F
+complete -c corten -n "__fish_corten_using_subcommand run" -l pidfd-socket -d 'Unix socket that receives a pidfd of the container\'s first process' -r -F
+complete -c corten -n "__fish_corten_using_subcommand run" -l pid-file -d 'File that receives the pid of the container\'s first process' -r -F
+complete -c corten -n "__fish_corten_using_subcommand run" -l preserve-fds -d 'Pass this many descriptors after stdio and $LISTEN_FDS to the container' -r
+complete -c corten -n "__fish_corten_using_subcommand run" -l no-pivot -d 'Do not use pivot_root(2); for a root file system on the initial ramdisk'
+complete -c corten -n "__fish_corten_using_subcommand run" -l no-new-keyring -d 'Share the caller\'s session keyring instead of making a new one'
+complete -c corten -n "__fish_corten_using_subcommand run" -s d -l detach -d 'Return as soon as the container\'s program has started'
+complete -c corten -n "__fish_corten_using_subcommand run" -l keep -d 'Keep the container after its program has ended'
+complete -c corten -n "__fish_corten_using_subcommand run" -l no-subreaper -d 'Do not adopt and reap the container\'s orphans'
+complete -c corten -n "__fish_corten_using_subcommand run" -s h -l help -d 'Print help'
+complete -c corten -n "__fish_corten_using_subcommand list" -s f -l format -d 'Output: table or json' -r -f -a "table\t'Columns for people'
+json\t'One line of JSON'"
+complete -c corten -n "__fish_corten_using_subcommand list" -s q -l quiet -d 'Print only the names'
+complete -c corten -n "__fish_corten_using_subcommand list" -s h -l help -d 'Print help'
+complete -c corten -n "__fish_corten_using_subcommand spec" -s b -l bundle -d 'Directory to write config.json to [default: the current directory]' -r -F
+complete -c corten -n "__fish_corten_using_subcommand spec" -l rootless -d 'Write a configuration that works without root'
+complete -c corten -n "__fish_corten_using_subcommand spec" -s h -l help -d 'Print help'
+complete -c corten -n "__fish_corten_using_subcommand features" -s h -l help -d 'Print help'
+complete -c corten -n "__fish_corten_using_subcommand explain" -s b -l bundle -d 'Bundle directory [default: the current directory]' -r -F
+complete -c corten -n "__fish_corten_using_subcommand explain" -l config -d 'Configuration to use instead of the bundle\'s config.json' -r -F
+complete -c corten -n "__fish_corten_using_subcommand explain" -s f -l format -d 'Output: text or json' -r -f -a "text\t'For people'
+json\t'For programs'"
+complete -c corten -n "__fish_corten_using_subcommand explain" -l no-pivot -d 'Plan as with create --no-pivot'
+complete -c corten -n "__fish_corten_using_subcommand explain" -l no-new-keyring -d 'Plan as with create --no-new-keyring'
+complete -c corten -n "__fish_corten_using_subcommand explain" -s h -l help -d 'Print help'
+complete -c corten -n "__fish_corten_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run list spec features explain completion help" -f -a "create" -d '`create`'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run list spec features explain completion help" -f -a "start" -d 'A verb that needs a container and nothing else'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run list spec features explain completion help" -f -a "state" -d 'A verb that needs a container and nothing else'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run list spec features explain completion help" -f -a "kill" -d '`kill`'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run list spec features explain completion help" -f -a "delete" -d '`delete`'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run list spec features explain completion help" -f -a "run" -d '`run`'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run list spec features explain completion help" -f -a "list" -d '`list`'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run list spec features explain completion help" -f -a "spec" -d '`spec`'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run list spec features explain completion help" -f -a "features" -d 'A verb without flags'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run list spec features explain completion help" -f -a "explain" -d '`explain`'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run list spec features explain completion help" -f -a "completion" -d '`completion`'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run list spec features explain completion help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

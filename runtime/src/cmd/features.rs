@@ -1,0 +1,142 @@
+//! `features`: what this runtime can do, in the form of the specification's `features.md`.
+//!
+//! About the runtime, not about this host or its kernel. Only JSON, only on stdout: CRI-O reads
+//! both streams as one.
+
+use libcontainer::plan::mount_options;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::version;
+
+/// The hooks of the specification, in the order of their running.
+const HOOKS: [&str; 6] =
+    ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+
+/// The namespaces of the specification, in alphabetical order.
+const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"];
+
+/// `linux.memoryPolicy.mode`, in the order of linux/mempolicy.h.
+const MEMORY_MODES: [&str; 7] = [
+    "MPOL_DEFAULT",
+    "MPOL_PREFERRED",
+    "MPOL_BIND",
+    "MPOL_INTERLEAVE",
+    "MPOL_LOCAL",
+    "MPOL_PREFERRED_MANY",
+    "MPOL_WEIGHTED_INTERLEAVE",
+];
+
+/// `linux.memoryPolicy.flags`.
+const MEMORY_FLAGS: [&str; 3] =
+    ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"];
+
+/// The members of `features.md`, in its order.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Features {
+    oci_version_min: &'static str,
+    oci_version_max: &'static str,
+    hooks: [&'static str; 6],
+    mount_options: Vec<&'static str>,
+    linux: Linux,
+    annotations: Value,
+    potentially_unsafe_config_annotations: [&'static str; 0],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Linux {
+    namespaces: [&'static str; 8],
+    capabilities: Vec<String>,
+    cgroup: Value,
+    seccomp: Value,
+    apparmor: Value,
+    selinux: Value,
+    intel_rdt: Value,
+    memory_policy: Value,
+    mount_extensions: Value,
+    net_devices: Value,
+}
+
+fn collect() -> Features {
+    let enabled = |enabled: bool| json!({ "enabled": enabled });
+    let mut capabilities: Vec<_> = caps::all().into_iter().collect();
+    capabilities.sort_by_key(caps::Capability::index);
+    Features {
+        oci_version_min: version::SPEC_MIN,
+        oci_version_max: version::SPEC,
+        hooks: HOOKS,
+        mount_options: mount_options::OPTIONS.iter().map(|option| option.name).collect(),
+        linux: Linux {
+            namespaces: NAMESPACES,
+            capabilities: capabilities.iter().map(ToString::to_string).collect(),
+            cgroup: json!({
+                "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true,
+            }),
+            seccomp: enabled(false),
+            apparmor: enabled(true),
+            selinux: enabled(true),
+            intel_rdt: json!({ "enabled": true, "schemata": true, "monitoring": true }),
+            memory_policy: json!({ "modes": MEMORY_MODES, "flags": MEMORY_FLAGS }),
+            mount_extensions: json!({ "idmap": { "enabled": true } }),
+            net_devices: enabled(true),
+        },
+        annotations: json!({
+            "org.corten.version": version::VERSION,
+            "org.corten.commit": version::COMMIT,
+            // Read by those who ask runc; said in its words.
+            "org.opencontainers.runc.checkpoint.enabled": "false",
+        }),
+        // No annotation of a configuration changes what this runtime does.
+        potentially_unsafe_config_annotations: [],
+    }
+}
+
+/// The text for stdout.
+pub(crate) fn features() -> String {
+    let mut text = Vec::new();
+    let spaces = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, spaces);
+    // A plain tree of strings and booleans into memory cannot fail.
+    let _ = collect().serialize(&mut serializer);
+    text.push(b'\n');
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use oci_spec::runtime::{LinuxNamespaceType, MemoryPolicyFlagType, MemoryPolicyModeType};
+
+    use super::*;
+
+    fn value() -> Value {
+        serde_json::from_str(&features()).unwrap()
+    }
+
+    fn known<T: serde::de::DeserializeOwned>(name: &str) -> bool {
+        serde_json::from_value::<T>(name.into()).is_ok()
+    }
+
+    #[test]
+    fn what_callers_ask_for_is_there() {
+        let features = value();
+        // CRI-O, containerd (user namespaces, recursive read-only), moby.
+        assert_eq!(features["ociVersionMin"], "1.0.0");
+        assert_eq!(features["ociVersionMax"], "1.3.0");
+        assert_eq!(features["linux"]["mountExtensions"]["idmap"]["enabled"], true);
+        let list = |value: &Value, word: &str| value.as_array().unwrap().contains(&word.into());
+        assert!(list(&features["mountOptions"], "rro"));
+        assert!(list(&features["linux"]["namespaces"], "user"));
+        assert!(list(&features["linux"]["capabilities"], "CAP_CHECKPOINT_RESTORE"));
+        assert_eq!(features["linux"]["capabilities"][0], "CAP_CHOWN");
+    }
+
+    #[test]
+    fn names_are_the_specification_s() {
+        assert!(NAMESPACES.into_iter().all(known::<LinuxNamespaceType>));
+        assert!(MEMORY_MODES.into_iter().all(known::<MemoryPolicyModeType>));
+        assert!(MEMORY_FLAGS.into_iter().all(known::<MemoryPolicyFlagType>));
+        assert_eq!(NAMESPACES.len(), libcontainer::plan::namespaces::Kind::ALL.len());
+    }
+}
