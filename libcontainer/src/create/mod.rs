@@ -86,6 +86,26 @@ impl Container {
 /// # Errors
 /// Any step of the ladder; the process that calls has not been sealed, see [`crate::seal()`].
 pub fn create(plan: &Plan, store: &Store) -> Result<Container> {
+    let mut begun = false;
+    make(plan, store, &mut begun).map_err(|error| if begun { poststop(plan, error) } else { error })
+}
+
+/// A container that had begun to exist is gone again: the hooks of its end run (runtime.md,
+/// lifecycle 3 to 5, 12, 13). Their failures are told beside the cause.
+fn poststop(plan: &Plan, error: Error) -> Error {
+    let kind = HookKind::Poststop;
+    let warnings = match plan.hooks.poststop.as_slice() {
+        [] => Vec::new(),
+        list => hooks::run_all_warning(kind, list, &hook_state(plan).json(kind, 0)),
+    };
+    if warnings.is_empty() || error.hint.is_some() {
+        return error;
+    }
+    error.hint(warnings.join("; "))
+}
+
+/// The page: each line is a module to open. `begun` is set once there is an init.
+fn make(plan: &Plan, store: &Store, begun: &mut bool) -> Result<Container> {
     if !seal::is_sealed()? {
         return Err(Error::rule(
             Step::Seal,
@@ -105,6 +125,7 @@ pub fn create(plan: &Plan, store: &Store) -> Result<Container> {
     let class = plan.intel_rdt.as_ref().map(Resctrl::create).transpose()?;
     let undo = undo.and_class(class.as_ref());
     let mut init = stage::clone(plan, &mut kit, &cgroup, init)?; // Direct or Bridge, then STEPS
+    *begun = true;
     class.as_ref().map_or(Ok(()), |class| class.place(init.pid()))?;
     let times = kit.times.take();
     let _helper = kit.tree.take_helper(); // fetches sources for init, until it has pivoted
