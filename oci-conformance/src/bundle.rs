@@ -106,15 +106,6 @@ impl<'r> Bundle<'r> {
         )
     }
 
-    /// Removes the default mount with this destination.
-    #[must_use]
-    pub(crate) fn without_mount(mut self, to: &str) -> Self {
-        if let Some(list) = self.config["mounts"].as_array_mut() {
-            list.retain(|mount| mount["destination"] != to);
-        }
-        self
-    }
-
     /// Replaces or adds a namespace; an empty path means a new one.
     #[must_use]
     pub(crate) fn namespace(self, kind: &str, path: &str) -> Self {
@@ -242,7 +233,6 @@ impl Drop for Bundle<'_> {
         if self.runtime.root.join(&self.id).exists() {
             let _ = self.runtime.call(&["delete", "--force", &self.id]);
         }
-        crate::world::kill_orphans();
         if let Err(e) = remove_tree(&self.dir) {
             eprintln!("oci-conformance: leaves {}: {e}", self.dir.display());
         }

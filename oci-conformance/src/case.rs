@@ -35,7 +35,10 @@ pub(crate) enum Not {
 
 impl From<io::Error> for Not {
     fn from(e: io::Error) -> Self {
-        Self::Fail(format!("the check itself could not work: {e}"))
+        match e.kind() {
+            io::ErrorKind::TimedOut => Self::Fail(e.to_string()),
+            _ => Self::Fail(format!("the check itself could not work: {e}")),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! reasons of skipped checks.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -22,8 +22,6 @@ pub(crate) struct Mount {
     pub(crate) kind: String,
     /// Options of the file system.
     pub(crate) super_options: BTreeSet<String>,
-    /// The directory inside its file system that is the mount's top.
-    pub(crate) root: String,
 }
 
 impl Mount {
@@ -52,11 +50,10 @@ pub(crate) fn mounts(text: &str) -> Vec<Mount> {
 fn mount_line(line: &str) -> Option<Mount> {
     let (left, right) = line.split_once(" - ")?;
     let set = |text: &str| text.split(',').map(str::to_owned).collect();
-    let mut left = left.split(' ').skip(3);
-    let (root, point, options) = (left.next()?, left.next()?, left.next()?);
+    let mut left = left.split(' ').skip(4);
+    let (point, options) = (left.next()?, left.next()?);
     let mut right = right.split(' ');
     Some(Mount {
-        root: root.into(),
         point: point.into(),
         options: set(options),
         propagation: left.map(str::to_owned).collect(),
@@ -80,9 +77,12 @@ pub(crate) fn cgroup_mounts() -> io::Result<Vec<CgroupMount>> {
     const ATTRIBUTES: [&str; 7] =
         ["rw", "ro", "xattr", "clone_children", "seclabel", "noprefix", "cpuset_v2_mode"];
     let list = mounts(&fs::read_to_string("/proc/self/mountinfo")?);
-    Ok(list
-        .into_iter()
+    // A mount that another one covers has the same place; the last one is seen.
+    let seen: BTreeMap<String, Mount> = list.into_iter().map(|m| (m.point.clone(), m)).collect();
+    Ok(seen
+        .into_values()
         .filter(|m| m.kind.starts_with("cgroup"))
+        .filter(|m| Path::new(&m.point).join("cgroup.procs").exists())
         .map(|m| CgroupMount {
             point: m.point.into(),
             controllers: if m.kind == "cgroup2" {
@@ -194,7 +194,6 @@ mod tests {
         let list = mounts(text);
         assert_eq!(list.len(), 1);
         assert_eq!(list[0].point, "/mnt2");
-        assert_eq!(list[0].root, "/mnt1");
         assert_eq!(list[0].kind, "ext3");
         assert!(list[0].has("noatime") && list[0].has("errors=continue"));
         assert_eq!(list[0].propagation(), "slave");

@@ -1,7 +1,7 @@
 //! `known.toml`: what each runtime is known to break, and why.
 //!
 //! The file is compiled in and can be replaced by `--known FILE`. A row holds only where it names
-//! the runtime: `runc-1.1.5` is looked for first, then `runc-1.1`, then `runc`.
+//! the runtime: `runc-1.1.5` is looked for first, then `runc-1.1`, then `runc`, then `any`.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
@@ -117,6 +117,7 @@ impl Name {
             rest = rest.rsplit_once('.').map_or("", |(left, _)| left);
         }
         keys.push(name.to_owned());
+        keys.push("any".to_owned());
         Self(keys)
     }
 

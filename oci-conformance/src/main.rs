@@ -12,6 +12,7 @@ mod cover;
 mod host;
 mod known;
 mod own;
+mod pty;
 mod runtime;
 mod select;
 mod tap;
@@ -170,6 +171,8 @@ fn runtime_of(common: &Common) -> io::Result<String> {
 fn own(args: Own) -> io::Result<bool> {
     let known = Known::load(args.common.known.as_deref())?;
     let scratch = prepare(&args.common)?;
+    world::enter_network()?;
+    world::share()?;
     let runtime = runtime::Runtime::open(runtime::Options {
         runtime: runtime_of(&args.common)?,
         name: args.common.name,

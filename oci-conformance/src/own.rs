@@ -57,7 +57,7 @@ impl Report {
                 rows.push(row);
             }
         }
-        cases::linux_cgroup::remove_parents(runtime);
+        cases::cgroups::remove_parents(runtime);
         self.close(runtime, &rows)
     }
 

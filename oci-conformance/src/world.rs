@@ -40,6 +40,24 @@ pub(crate) fn enter() -> io::Result<()> {
     Ok(())
 }
 
+/// Makes every mount of our namespace shared, with peers in this namespace only, as a machine's
+/// first mount namespace is: what a container leaks into its host shows, and ends with us.
+///
+/// # Errors
+/// Those of mount(2).
+pub(crate) fn share() -> io::Result<()> {
+    let none = None::<&str>;
+    Ok(mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SHARED, none)?)
+}
+
+/// Enters a network namespace of our own, so that devices can be made without a trace outside.
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_ADMIN`.
+pub(crate) fn enter_network() -> io::Result<()> {
+    Ok(unshare(CloneFlags::CLONE_NEWNET)?)
+}
+
 /// Hides the cgroup2 mount of a hybrid host, in this mount namespace only: a new tmpfs over
 /// `/sys/fs/cgroup` that holds bind mounts of the v1 controllers.
 ///

@@ -278,16 +278,31 @@ fn append(path: &str, line: &str) -> io::Result<()> {
     file.write_all(format!("{line}\n").as_bytes())
 }
 
+/// The mount points of a mount table.
+fn points(table: &str) -> Vec<&str> {
+    table.lines().filter_map(|line| line.split(' ').nth(4)).collect()
+}
+
 /// A hook: `FILE NAME` and then `fail`, `hang` or nothing. Writes one JSON line into the file.
 fn hook(args: &[String]) -> i32 {
     let [file, name, rest @ ..] = args else { return 64 };
     let mut state = String::new();
     let stdin = io::stdin().read_to_string(&mut state).is_ok();
+    let state = serde_json::from_str::<Value>(&state).unwrap_or_default();
     let link = |kind: &str| fs::read_link(format!("/proc/self/ns/{kind}")).ok();
+    // The container's process, as the hook was told; its files show how far it has come.
+    let process = |file: &str| {
+        fs::read_to_string(format!("/proc/{}/{file}", state["pid"])).unwrap_or_default()
+    };
+    let status = process("status");
     let own = env::vars().filter(|(key, _)| key != "PATH").map(|(k, v)| format!("{k}={v}"));
     let line = json!({
         "hook": name, "args": env::args().collect::<Vec<_>>(), "env": own.collect::<Vec<_>>(),
-        "state": serde_json::from_str::<Value>(&state).ok(), "stdin": stdin,
+        "state": state, "stdin": stdin, "cmdline": process("cmdline"),
+        "alive": status.contains("State:") && !status.contains("State:\tZ"),
+        "process": fs::read_link(format!("/proc/{}/ns/mnt", state["pid"])).ok(),
+        "points": points(&process("mountinfo")),
+        "own": points(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()),
         "mnt": link("mnt"), "pid": link("pid"), "uts": link("uts"), "net": link("net"),
         "root": fs::metadata("/").map(|m| m.ino()).ok(),
         "probe": Path::new("/probe").exists(),

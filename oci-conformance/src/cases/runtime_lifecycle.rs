@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::{
     case::{Case, Check, Level, Verdict, ensure, fail, must},
+    cases::cgroups::{gone, some_path},
     cases::kit::{PROGRAM, ran_in_order},
-    cases::linux_cgroup::{gone, some_path},
     container::Ran,
     runtime::Runtime,
     world::{Exit, alive},
