@@ -10,28 +10,34 @@ pub mod process;
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
 use crate::error::{At, Error, Result, Step};
 use crate::plan::hooks::{Hook, Kind, ReadyHook};
+use crate::state::oci::HookState;
 use crate::sys::fd;
 use process::{End, Tail};
 
 /// Runs the hooks of one kind in their order; the first that fails is the last.
 ///
-/// `state` is the container's state as JSON ([`crate::state::oci::HookState`]). A hook gets
-/// exactly the environment it names; one that names none gets ours, as with runc. None gets a
-/// descriptor of ours or of our caller's.
+/// A hook gets `state` on its stdin, with `pid` in it, and starts in the bundle. It gets exactly
+/// the environment it names; one that names none gets ours, as with runc. None gets a descriptor
+/// of ours or of our caller's.
 ///
 /// # Errors
 /// `error running KIND hook #N: …` with the exit status and the end of what the hook wrote.
-pub fn run(kind: Kind, hooks: &[Hook], state: &[u8]) -> Result<()> {
+pub fn run(kind: Kind, hooks: &[Hook], state: &HookState<'_>, pid: i32) -> Result<()> {
     if hooks.is_empty() {
         return Ok(());
     }
+    feed(kind, hooks, &state.json(kind, pid), state.bundle)
+}
+
+fn feed(kind: Kind, hooks: &[Hook], state: &[u8], dir: &Path) -> Result<()> {
     let own_env = own_environment();
     let stdin = state_file(state).at(Step::Hook, || "state")?;
     for (index, hook) in hooks.iter().enumerate() {
-        let ready = ReadyHook::new(kind, index, hook, &own_env)?;
+        let ready = ReadyHook::new(kind, index, hook, &own_env)?.starting_in(dir);
         let mut tail = Tail::new();
         let end = process::run(&ready, stdin.as_fd(), &mut tail);
         if end != End::Done {
@@ -43,10 +49,10 @@ pub fn run(kind: Kind, hooks: &[Hook], state: &[u8]) -> Result<()> {
 
 /// Runs every hook although some fail, for `poststop` (runtime.md, lifecycle 13): a failure is a
 /// warning and the others follow.
-pub fn run_all_warning(kind: Kind, hooks: &[Hook], state: &[u8]) -> Vec<String> {
+pub fn run_all_warning(kind: Kind, hooks: &[Hook], state: &HookState<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
     for (index, hook) in hooks.iter().enumerate() {
-        if let Err(error) = run(kind, std::slice::from_ref(hook), state) {
+        if let Err(error) = run(kind, std::slice::from_ref(hook), state, 0) {
             let words = error.to_string().replacen("hook #0", &format!("hook #{index}"), 1);
             warnings.push(words);
         }

@@ -96,7 +96,7 @@ fn poststop(plan: &Plan, error: Error) -> Error {
     let kind = HookKind::Poststop;
     let warnings = match plan.hooks.poststop.as_slice() {
         [] => Vec::new(),
-        list => hooks::run_all_warning(kind, list, &hook_state(plan).json(kind, 0)),
+        list => hooks::run_all_warning(kind, list, &hook_state(plan)),
     };
     if warnings.is_empty() || error.hint.is_some() {
         return error;
@@ -134,7 +134,6 @@ fn make(plan: &Plan, store: &Store, begun: &mut bool) -> Result<Container> {
         [] => None,
         devices => Some(net::move_devices(devices, net::netns_of(init.pid())?)?),
     };
-    let undo = undo.and_poststop(plan);
     let finish = || -> Result<(State, Option<OwnedFd>)> {
         let identity = intent.owner.child(init.pid())?;
         climb(plan, &cgroup, &mut init, &claim, &identity)?;
@@ -183,7 +182,7 @@ fn climb(
             (HookKind::Prestart, &plan.hooks.prestart),
             (HookKind::CreateRuntime, &plan.hooks.create_runtime),
         ] {
-            hooks::run(kind, list, &hook_state(plan).json(kind, init.pid()))?;
+            hooks::run(kind, list, &hook_state(plan), init.pid())?;
         }
         init.tell(Go::Pivot)?;
     }

@@ -1,15 +1,11 @@
-//! Undoes a failed `create`: removes the cgroups and the class, frees the id, runs the `poststop`
-//! hooks. Init is killed by its own owner ([`crate::create::parent::InitProcess`]), which is
-//! dropped first.
+//! Undoes a failed `create`: removes the cgroups and the class, frees the id. Init is killed by its
+//! own owner ([`crate::create::parent::InitProcess`]), which is dropped first.
 //!
 //! Failures of the undoing never hide the cause: what could not be removed stays on record in
 //! the intent, and `delete --force` takes it from there.
 
 use crate::cgroup::Cgroup;
 use crate::cgroup::resctrl::Resctrl;
-use crate::hooks;
-use crate::plan::Plan;
-use crate::plan::hooks::Kind;
 use crate::state::Claim;
 
 /// What was made so far; dropping it takes everything back unless it was told to forget.
@@ -18,13 +14,12 @@ pub(super) struct Undo<'a> {
     claim: Option<&'a Claim>,
     cgroup: Option<&'a Cgroup>,
     class: Option<&'a Resctrl>,
-    poststop: Option<&'a Plan>,
 }
 
 impl<'a> Undo<'a> {
     /// Gives the id back.
     pub(super) fn of(claim: &'a Claim) -> Self {
-        Self { claim: Some(claim), cgroup: None, class: None, poststop: None }
+        Self { claim: Some(claim), cgroup: None, class: None }
     }
 
     /// Removes the cgroups first.
@@ -32,19 +27,12 @@ impl<'a> Undo<'a> {
     where
         'a: 'b,
     {
-        Undo { claim: self.claim.take(), cgroup: Some(cgroup), class: None, poststop: None }
+        Undo { claim: self.claim.take(), cgroup: Some(cgroup), class: None }
     }
 
     /// Removes the class of `intelRdt` too.
     pub(super) fn and_class(mut self, class: Option<&'a Resctrl>) -> Self {
         self.class = class;
-        self
-    }
-
-    /// Runs the `poststop` hooks last: from here on other hooks may have run, and these undo what
-    /// those did (runtime.md, lifecycle, 3 to 5 and 13).
-    pub(super) fn and_poststop(mut self, plan: &'a Plan) -> Self {
-        self.poststop = Some(plan);
         self
     }
 
@@ -61,13 +49,7 @@ impl Drop for Undo<'_> {
         if self.cgroup.is_none_or(|cgroup| cgroup.remove().is_ok())
             && let Some(claim) = self.claim
         {
-            let released = claim.release().is_ok();
-            if let Some(plan) = self.poststop.filter(|_| released) {
-                let state = super::hook_state(plan).json(Kind::Poststop, 0);
-                // The cause is the better error.
-                let _warnings =
-                    hooks::run_all_warning(Kind::Poststop, &plan.hooks.poststop, &state);
-            }
+            let _on_record = claim.release();
         }
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Launch<'a> {
     pub(super) argv: &'a ArgV,
     /// envp.
     pub(super) envp: &'a ArgV,
+    /// Where it starts, if that is there: a bundle may be gone by the time of `poststop`.
+    pub(super) cwd: Option<&'a CStr>,
     /// Becomes fd 0.
     pub(super) stdin: BorrowedFd<'a>,
     /// Becomes fd 1 and 2.
@@ -53,6 +55,7 @@ impl Launch<'_> {
             .and_then(|()| fd::dup3(self.output, 2, 0))
             .and_then(|()| self.close_others())
             .and_then(|()| signal::reset_all());
+        let _gone = self.cwd.map(cred::chdir);
         match prepared {
             Err(error) => error,
             Ok(()) => exec::exec(self.path, self.argv, self.envp),

@@ -94,6 +94,7 @@ fn try_run(hook: &ReadyHook, state: BorrowedFd<'_>, tail: &mut Tail) -> io::Resu
         path: &hook.path,
         argv: &hook.argv,
         envp: &hook.envp,
+        cwd: hook.cwd.as_deref(),
         stdin: state,
         output: output_end.as_fd(),
         failed: failed_end.as_fd(),

@@ -20,6 +20,11 @@ fn error_of(hooks: &[Hook]) -> String {
     run(Kind::CreateRuntime, hooks, b"{}").unwrap_err().to_string()
 }
 
+/// Any bytes as the state.
+fn run(kind: Kind, hooks: &[Hook], state: &[u8]) -> Result<()> {
+    feed(kind, hooks, state, Path::new("/"))
+}
+
 /// A path of our own for what a hook leaves.
 struct Scratch(PathBuf);
 
@@ -182,7 +187,9 @@ fn warnings_count_on_and_the_others_run() {
     let out = Scratch::new("warn");
     let hooks =
         [shell("exit 1"), shell(&format!("echo ran > {}", out.0.display())), shell("exit 2")];
-    let warnings = run_all_warning(Kind::Poststop, &hooks, b"{}");
+    let none = std::collections::BTreeMap::new();
+    let state = HookState { id: "c1", bundle: Path::new("/"), annotations: &none };
+    let warnings = run_all_warning(Kind::Poststop, &hooks, &state);
     assert_eq!(warnings.len(), 2);
     assert!(warnings[1].starts_with("error running poststop hook #2"), "{warnings:?}");
     assert_eq!(out.text(), "ran\n");
@@ -192,11 +199,7 @@ fn warnings_count_on_and_the_others_run() {
 fn inside_hooks_get_their_pid_and_leave_their_words() {
     let file = fd::memfd(c"t", 0).unwrap();
     let none = std::collections::BTreeMap::new();
-    let state = crate::state::oci::HookState {
-        id: "c1",
-        bundle: std::path::Path::new("/b"),
-        annotations: &none,
-    };
+    let state = HookState { id: "c1", bundle: Path::new("/b"), annotations: &none };
     inside::fill(&file, &state.json(Kind::CreateContainer, 0)).unwrap();
     let out = Scratch::new("inside");
     let ready = |hook: &Hook| ReadyHook::new(Kind::StartContainer, 0, hook, &[]).unwrap();

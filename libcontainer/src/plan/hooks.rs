@@ -5,6 +5,8 @@
 //! starts them after clone3, so their vectors are made here.
 
 use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use oci_spec::runtime as oci;
 use serde::{Deserialize, Serialize};
@@ -103,6 +105,9 @@ pub struct ReadyHook {
     /// `env` as execve(2) wants it.
     #[serde(skip)]
     pub(crate) envp: ArgV,
+    /// Where it starts; the starter's own directory when there is none.
+    #[serde(skip)]
+    pub(crate) cwd: Option<CString>,
 }
 
 /// Every hook of the container.
@@ -141,7 +146,11 @@ impl HookPlan {
 ///
 /// # Errors
 /// A NUL byte in a path, an argument or a variable. Other rules are `plan::check`'s.
-pub fn build(hooks: Option<&oci::Hooks>, process_env: &[CString]) -> Result<HookPlan> {
+pub fn build(
+    hooks: Option<&oci::Hooks>,
+    process_env: &[CString],
+    rootfs: &Path,
+) -> Result<HookPlan> {
     let Some(hooks) = hooks else { return Ok(HookPlan::default()) };
     let inside = |kind, list: &Option<Vec<oci::Hook>>| -> Result<Vec<ReadyHook>> {
         let ready = |(index, hook)| ReadyHook::new(kind, index, &read(hook), process_env);
@@ -157,7 +166,11 @@ pub fn build(hooks: Option<&oci::Hooks>, process_env: &[CString]) -> Result<Hook
     Ok(HookPlan {
         prestart: outside(Kind::Prestart, hooks.prestart())?,
         create_runtime: outside(Kind::CreateRuntime, hooks.create_runtime())?,
-        create_container: inside(Kind::CreateContainer, hooks.create_container())?,
+        // Before the pivot init is nowhere in particular; runc's is in the root file system.
+        create_container: inside(Kind::CreateContainer, hooks.create_container())?
+            .into_iter()
+            .map(|hook| hook.starting_in(rootfs))
+            .collect(),
         start_container: inside(Kind::StartContainer, hooks.start_container())?,
         poststart: outside(Kind::Poststart, hooks.poststart())?,
         poststop: outside(Kind::Poststop, hooks.poststop())?,
@@ -203,7 +216,15 @@ impl ReadyHook {
             args,
             env,
             timeout: hook.timeout,
+            cwd: None,
         })
+    }
+
+    /// The same, started in a directory: hooks of bundles use relative paths.
+    #[must_use]
+    pub fn starting_in(self, dir: &Path) -> Self {
+        let cwd = CString::new(dir.as_os_str().as_bytes()).ok();
+        Self { cwd, ..self }
     }
 }
 
@@ -213,7 +234,7 @@ mod tests {
 
     fn plan(json: serde_json::Value) -> Result<HookPlan> {
         let hooks: oci::Hooks = serde_json::from_value(json).unwrap();
-        build(Some(&hooks), &[c"A=1".to_owned()])
+        build(Some(&hooks), &[c"A=1".to_owned()], Path::new("/r"))
     }
 
     #[test]

@@ -172,7 +172,7 @@ impl Plan {
             sysctls: names::sysctls(linux)?,
             keyring: keyring(options)?,
             net: net::build(linux, &namespaces, host.rootless())?,
-            hooks: hooks::build(oci.hooks().as_ref(), env)?,
+            hooks: hooks::build(oci.hooks().as_ref(), env, &rootfs(spec, options)?)?,
             process,
             namespaces,
             cgroup,

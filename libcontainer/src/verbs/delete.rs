@@ -116,8 +116,7 @@ fn published(store: &Store, state: &State, force: bool, lock: Lock) -> Result<Ve
     }
     store.remove(&state.id)?;
     drop(lock);
-    let json = HookState::of(state).json(Kind::Poststop, 0);
-    Ok(hooks::run_all_warning(Kind::Poststop, &state.poststop, &json))
+    Ok(hooks::run_all_warning(Kind::Poststop, &state.poststop, &HookState::of(state)))
 }
 
 /// Removes what is left of a container without a readable state.
@@ -142,8 +141,7 @@ fn leftovers(
     if let Some(intent) = intent {
         let none = std::collections::BTreeMap::new();
         let state = HookState { id, bundle: &intent.bundle, annotations: &none };
-        let json = state.json(Kind::Poststop, 0);
-        warnings.extend(hooks::run_all_warning(Kind::Poststop, &intent.poststop, &json));
+        warnings.extend(hooks::run_all_warning(Kind::Poststop, &intent.poststop, &state));
     }
     Ok(warnings)
 }

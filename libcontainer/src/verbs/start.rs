@@ -42,8 +42,8 @@ pub fn start(store: &Store, id: &str) -> Result<State> {
 /// # Errors
 /// The hook's.
 pub(crate) fn poststart(state: &State) -> Result<()> {
-    let json = HookState::of(state).json(Kind::Poststart, state.init.pid);
-    hooks::run(Kind::Poststart, &state.poststart, &json).inspect_err(|_| stop(state))
+    let (kind, pid) = (Kind::Poststart, state.init.pid);
+    hooks::run(kind, &state.poststart, &HookState::of(state), pid).inspect_err(|_| stop(state))
 }
 
 fn check(state: &State) -> Result<()> {
