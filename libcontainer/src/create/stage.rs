@@ -161,7 +161,7 @@ fn build_bridge(birth: &mut Birth<'_>) -> Outcome {
     } else {
         join_user(kit)?;
     }
-    become_root(&plan.idmap)?;
+    become_root(plan)?;
     join(kit, refused, false)?;
     time_namespace(plan)?;
     kit.entered = true;
@@ -225,20 +225,26 @@ pub fn enter(init: &mut Init<'_>) -> Outcome {
     if !init.kit.entered {
         if init.plan.namespaces.is_new(Kind::User) {
             hear(init.kit, Go::Mapped)?;
-            become_root(&init.plan.idmap)?;
+            become_root(init.plan)?;
         }
         join(init.kit, u32::MAX, false)?;
     }
     init.open_procfs()
 }
 
-/// In a user namespace we are nobody until we take its ids.
-fn become_root(maps: &IdMapPlan) -> Outcome {
-    if maps.root_gid {
-        cred::setresgid(0, 0, 0).or_else(|e| fail(Step::User, 2, &e))?;
+/// In a user namespace we are nobody until we take its ids. Of a joined one the maps are not in
+/// the configuration: there an id that does not exist (`EINVAL`) is left as it is.
+fn become_root(plan: &Plan) -> Outcome {
+    let joined = plan.namespaces.has(Kind::User) && !plan.namespaces.is_new(Kind::User);
+    let taken = |result: io::Result<()>| match result {
+        Err(error) if joined && errno(&error) == libc::EINVAL => Ok(()),
+        result => result,
+    };
+    if plan.idmap.root_gid || joined {
+        taken(cred::setresgid(0, 0, 0)).or_else(|e| fail(Step::User, 2, &e))?;
     }
-    if maps.root_uid {
-        cred::setresuid(0, 0, 0).or_else(|e| fail(Step::User, 3, &e))?;
+    if plan.idmap.root_uid || joined {
+        taken(cred::setresuid(0, 0, 0)).or_else(|e| fail(Step::User, 3, &e))?;
     }
     Ok(())
 }
