@@ -15,6 +15,7 @@ use std::path::Path;
 use crate::error::{At, Error, Result, Step};
 use crate::plan::hooks::{Hook, Kind, ReadyHook};
 use crate::state::oci::HookState;
+use crate::sys::argv::ArgV;
 use crate::sys::fd;
 use process::{End, Tail};
 
@@ -34,12 +35,12 @@ pub fn run(kind: Kind, hooks: &[Hook], state: &HookState<'_>, pid: i32) -> Resul
 }
 
 fn feed(kind: Kind, hooks: &[Hook], state: &[u8], dir: &Path) -> Result<()> {
-    let own_env = own_environment();
+    let own_env = ArgV::new(&own_environment());
     let stdin = state_file(state).at(Step::Hook, || "state")?;
     for (index, hook) in hooks.iter().enumerate() {
-        let ready = ReadyHook::new(kind, index, hook, &own_env)?.starting_in(dir);
+        let ready = ReadyHook::new(kind, index, hook)?.starting_in(dir);
         let mut tail = Tail::new();
-        let end = process::run(&ready, stdin.as_fd(), &mut tail);
+        let end = process::run(&ready, &own_env, stdin.as_fd(), &mut tail);
         if end != End::Done {
             return Err(error(kind, index, &process::words(&ready.path, end, &tail)));
         }

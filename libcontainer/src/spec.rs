@@ -221,9 +221,17 @@ fn explain_repaired(path: &Path, text: &[u8], repaired: &[u8], error: &serde_jso
 fn at_field(path: &Path, text: &[u8], field: &str, at: usize, error: &serde_json::Error) -> Error {
     let (line, column) = locate::position(text, at);
     let words = reword(error);
+    let known = RUNCS_WORDS.iter().find(|(prefix, _)| field.starts_with(prefix));
+    let known = known.map(|(_, words)| format!("{words}: ")).unwrap_or_default();
     let field = if field.is_empty() { String::new() } else { format!("{field}: ") };
-    fault(path, format!("line {line}, column {column}: {field}{words}"))
+    fault(path, format!("line {line}, column {column}: {field}{known}{words}"))
 }
+
+/// What runc says of values that it refuses after its parse and we in ours.
+const RUNCS_WORDS: &[(&str, &str)] = &[
+    ("linux.memoryPolicy.flags", "invalid memory policy flag"),
+    ("linux.memoryPolicy", "invalid memory policy mode"),
+];
 
 /// The offset of the faulty value. serde_json points at the last byte it has read, which stands
 /// *before* an object or array that it did not expect.

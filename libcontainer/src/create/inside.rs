@@ -53,7 +53,8 @@ pub fn hooks_before_pivot(init: &mut Init<'_>) -> Outcome {
     }
     say(init.kit, &Said::Rootfs, None);
     hear(init.kit, Go::Pivot)?;
-    hooks::run_all(HookKind::CreateContainer, &plan.create_container, init.kit.hook_state.as_ref())
+    let (env, state) = (&init.kit.envp, init.kit.hook_state.as_ref());
+    hooks::run_all(HookKind::CreateContainer, &plan.create_container, env, state)
 }
 
 /// The pty of the container's own devpts becomes its stdio; the master goes to the parent.
@@ -102,7 +103,8 @@ pub fn close_descriptors(init: &mut Init<'_>) -> Outcome {
 /// The container's own last words before its program.
 pub fn start_container_hooks(init: &mut Init<'_>) -> Outcome {
     let hooks = &init.plan.hooks.start_container;
-    hooks::run_all(HookKind::StartContainer, hooks, init.kit.hook_state.as_ref())
+    let (env, state) = (&init.kit.envp, init.kit.hook_state.as_ref());
+    hooks::run_all(HookKind::StartContainer, hooks, env, state)
 }
 
 /// What a failed hook wrote; empty for other steps.

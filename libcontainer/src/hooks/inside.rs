@@ -14,6 +14,7 @@ use crate::error::Step;
 use crate::hooks::process::{self, End, Tail};
 use crate::plan::hooks::{Kind, ReadyHook};
 use crate::state::oci::{PID_AT, PID_LEN, STATUS_AT, STATUS_LEN};
+use crate::sys::argv::ArgV;
 use crate::sys::{clone, fd};
 
 /// Bytes of a failure's words.
@@ -29,11 +30,17 @@ pub fn fill(file: &OwnedFd, state: &[u8]) -> io::Result<()> {
     fd::write_all(file, state)
 }
 
-/// Runs the hooks of one kind, in init; allocates nothing. `file` was filled by [`fill`].
+/// Runs the hooks of one kind, in init; allocates nothing. `file` was filled by [`fill`]; `env` is
+/// the program's environment, for hooks that name none (runc's `startContainer` has it so).
 ///
 /// # Errors
 /// The hook that failed as [`item`]; [`words`] has the rest.
-pub fn run_all(kind: Kind, hooks: &[ReadyHook], file: Option<&OwnedFd>) -> Result<(), Failure> {
+pub fn run_all(
+    kind: Kind,
+    hooks: &[ReadyHook],
+    env: &ArgV,
+    file: Option<&OwnedFd>,
+) -> Result<(), Failure> {
     if hooks.is_empty() {
         return Ok(());
     }
@@ -42,7 +49,7 @@ pub fn run_all(kind: Kind, hooks: &[ReadyHook], file: Option<&OwnedFd>) -> Resul
     stamp(kind, file).map_err(|e| fail(0, e.raw_os_error().unwrap_or(libc::EIO)))?;
     for (index, hook) in hooks.iter().enumerate() {
         let mut tail = Tail::new();
-        let end = process::run(hook, file.as_fd(), &mut tail);
+        let end = process::run(hook, env, file.as_fd(), &mut tail);
         if end != End::Done {
             tell(file, hook, end, &tail);
             return Err(fail(index, if let End::NotRun(errno) = end { errno } else { 0 }));

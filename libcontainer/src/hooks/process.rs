@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::launch::Launch;
 use crate::plan::hooks::ReadyHook;
+use crate::sys::argv::ArgV;
 use crate::sys::clone::{self, Child, WaitStatus};
 use crate::sys::fd::{self, PollFd};
 
@@ -75,15 +76,21 @@ impl Tail {
 ///
 /// Only the hook itself is waited for: a process that it leaves behind keeps running, and cannot
 /// make us wait by holding a descriptor. After the timeout the hook's process group is killed.
-pub fn run(hook: &ReadyHook, state: BorrowedFd<'_>, tail: &mut Tail) -> End {
-    try_run(hook, state, tail).unwrap_or_else(|e| End::NotRun(errno(&e)))
+/// A hook that names no environment gets `env`.
+pub fn run(hook: &ReadyHook, env: &ArgV, state: BorrowedFd<'_>, tail: &mut Tail) -> End {
+    try_run(hook, env, state, tail).unwrap_or_else(|e| End::NotRun(errno(&e)))
 }
 
 fn errno(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EIO)
 }
 
-fn try_run(hook: &ReadyHook, state: BorrowedFd<'_>, tail: &mut Tail) -> io::Result<End> {
+fn try_run(
+    hook: &ReadyHook,
+    env: &ArgV,
+    state: BorrowedFd<'_>,
+    tail: &mut Tail,
+) -> io::Result<End> {
     fd::lseek(state, 0, libc::SEEK_SET)?;
     let (output, output_end) = fd::pipe()?;
     let (failed, failed_end) = fd::pipe()?;
@@ -93,7 +100,7 @@ fn try_run(hook: &ReadyHook, state: BorrowedFd<'_>, tail: &mut Tail) -> io::Resu
     let mut launch = Launch {
         path: &hook.path,
         argv: &hook.argv,
-        envp: &hook.envp,
+        envp: hook.envp.as_ref().unwrap_or(env),
         cwd: hook.cwd.as_deref(),
         stdin: state,
         output: output_end.as_fd(),

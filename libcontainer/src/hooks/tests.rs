@@ -202,11 +202,12 @@ fn inside_hooks_get_their_pid_and_leave_their_words() {
     let state = HookState { id: "c1", bundle: Path::new("/b"), annotations: &none };
     inside::fill(&file, &state.json(Kind::CreateContainer, 0)).unwrap();
     let out = Scratch::new("inside");
-    let ready = |hook: &Hook| ReadyHook::new(Kind::StartContainer, 0, hook, &[]).unwrap();
+    let ready = |hook: &Hook| ReadyHook::new(Kind::StartContainer, 0, hook).unwrap();
     let cat = ready(&shell(&format!("cat > {}", out.0.display())));
-    let fail = ready(&shell("echo no luck; exit 5"));
+    let fail = ready(&Hook { env: None, ..shell("echo no $LUCK; exit 5") });
+    let env = ArgV::new(&[c"LUCK=luck".to_owned()]);
     let hooks = [cat, fail];
-    let failure = inside::run_all(Kind::StartContainer, &hooks, Some(&file)).unwrap_err();
+    let failure = inside::run_all(Kind::StartContainer, &hooks, &env, Some(&file)).unwrap_err();
     let json: serde_json::Value = serde_json::from_str(&out.text()).unwrap();
     assert_eq!(json["status"], "created");
     assert_eq!(json["pid"], std::process::id());

@@ -94,9 +94,9 @@ pub struct ReadyHook {
     /// argv.
     #[serde(serialize_with = "text::list")]
     pub args: Vec<CString>,
-    /// The whole environment.
-    #[serde(serialize_with = "text::list")]
-    pub env: Vec<CString>,
+    /// The whole environment; that of the container's program when `None`.
+    #[serde(serialize_with = "text::optional_list")]
+    pub env: Option<Vec<CString>>,
     /// Seconds until it is killed.
     pub timeout: Option<u32>,
     /// `args` as execve(2) wants them.
@@ -104,7 +104,7 @@ pub struct ReadyHook {
     pub(crate) argv: ArgV,
     /// `env` as execve(2) wants it.
     #[serde(skip)]
-    pub(crate) envp: ArgV,
+    pub(crate) envp: Option<ArgV>,
     /// Where it starts; the starter's own directory when there is none.
     #[serde(skip)]
     pub(crate) cwd: Option<CString>,
@@ -141,25 +141,20 @@ impl HookPlan {
     }
 }
 
-/// Decides the hooks. `process_env` is what hooks inside the container get when they name no
-/// environment, as runc gives it to `startContainer`.
+/// Decides the hooks.
 ///
 /// # Errors
 /// A NUL byte in a path, an argument or a variable. Other rules are `plan::check`'s.
-pub fn build(
-    hooks: Option<&oci::Hooks>,
-    process_env: &[CString],
-    rootfs: &Path,
-) -> Result<HookPlan> {
+pub fn build(hooks: Option<&oci::Hooks>, rootfs: &Path) -> Result<HookPlan> {
     let Some(hooks) = hooks else { return Ok(HookPlan::default()) };
     let inside = |kind, list: &Option<Vec<oci::Hook>>| -> Result<Vec<ReadyHook>> {
-        let ready = |(index, hook)| ReadyHook::new(kind, index, &read(hook), process_env);
+        let ready = |(index, hook)| ReadyHook::new(kind, index, &read(hook));
         list.iter().flatten().enumerate().map(ready).collect()
     };
     let outside = |kind, list: &Option<Vec<oci::Hook>>| -> Result<Vec<Hook>> {
         let hooks: Vec<Hook> = list.iter().flatten().map(read).collect();
         for (index, hook) in hooks.iter().enumerate() {
-            ReadyHook::new(kind, index, hook, &[])?;
+            ReadyHook::new(kind, index, hook)?;
         }
         Ok(hooks)
     };
@@ -189,12 +184,11 @@ fn read(hook: &oci::Hook) -> Hook {
 }
 
 impl ReadyHook {
-    /// Makes the vectors of `hook`, the `index`th of its kind; `default_env` is used when it
-    /// names no environment.
+    /// Makes the vectors of `hook`, the `index`th of its kind.
     ///
     /// # Errors
     /// A NUL byte.
-    pub fn new(kind: Kind, index: usize, hook: &Hook, default_env: &[CString]) -> Result<Self> {
+    pub fn new(kind: Kind, index: usize, hook: &Hook) -> Result<Self> {
         let c_string = |member: &str, text: &str| {
             CString::new(text).map_err(|_| {
                 let field = format!("hooks.{}[{index}].{member}", kind.name());
@@ -205,14 +199,11 @@ impl ReadyHook {
             texts.iter().map(|text| c_string(member, text)).collect()
         };
         let args = list("args", &hook.args)?;
-        let env = match &hook.env {
-            Some(env) => list("env", env)?,
-            None => default_env.to_vec(),
-        };
+        let env = hook.env.as_ref().map(|env| list("env", env)).transpose()?;
         Ok(Self {
             path: c_string("path", &hook.path)?,
             argv: ArgV::new(&args),
-            envp: ArgV::new(&env),
+            envp: env.as_deref().map(ArgV::new),
             args,
             env,
             timeout: hook.timeout,
@@ -234,7 +225,7 @@ mod tests {
 
     fn plan(json: serde_json::Value) -> Result<HookPlan> {
         let hooks: oci::Hooks = serde_json::from_value(json).unwrap();
-        build(Some(&hooks), &[c"A=1".to_owned()], Path::new("/r"))
+        build(Some(&hooks), Path::new("/r"))
     }
 
     #[test]
@@ -254,7 +245,7 @@ mod tests {
             [{"path": "/h"}, {"path": "/h", "env": []}, {"path": "/h", "env": ["B=2"]}]}))
         .unwrap();
         let env: Vec<_> = plan.start_container.iter().map(|hook| hook.env.clone()).collect();
-        assert_eq!(env, [vec![c"A=1".to_owned()], vec![], vec![c"B=2".to_owned()]]);
+        assert_eq!(env, [None, Some(vec![]), Some(vec![c"B=2".to_owned()])]);
         assert!(plan.runs_inside() && !plan.before_pivot());
     }
 

@@ -155,7 +155,6 @@ impl Plan {
         let process = asked
             .map(|asked| process::build(asked, options, namespaces.has(Kind::User)))
             .transpose()?;
-        let env = process.as_ref().map_or(&[][..], |process| &process.env);
         Ok(Self {
             id: options.id.clone(),
             bundle: options.bundle.clone(),
@@ -172,7 +171,7 @@ impl Plan {
             sysctls: names::sysctls(linux)?,
             keyring: keyring(options)?,
             net: net::build(linux, &namespaces, host.rootless())?,
-            hooks: hooks::build(oci.hooks().as_ref(), env, &rootfs(spec, options)?)?,
+            hooks: hooks::build(oci.hooks().as_ref(), &rootfs(spec, options)?)?,
             process,
             namespaces,
             cgroup,

@@ -12,6 +12,20 @@ pub fn one<S: Serializer>(text: &CString, serializer: S) -> Result<S::Ok, S::Err
     serializer.serialize_str(&text.to_string_lossy())
 }
 
+/// A list of C strings that may not be there.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn optional_list<S: Serializer>(
+    texts: &Option<Vec<CString>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match texts {
+        Some(texts) => list(texts, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 /// A list of C strings.
 ///
 /// # Errors

@@ -49,10 +49,6 @@ pub(crate) fn poststart(state: &State) -> Result<()> {
 fn check(state: &State) -> Result<()> {
     let refuse = |why: &str| Err(Error::rule(Step::Start, "", why));
     match state.status()? {
-        Status::Created if !state.has_process => {
-            Err(Error::rule(Step::Start, "", "the configuration has no process to start")
-                .hint("set process in config.json and create the container again"))
-        }
         Status::Created => Ok(()),
         Status::Stopped => refuse("cannot start a container that has stopped"),
         Status::Running => refuse("cannot start an already running container"),

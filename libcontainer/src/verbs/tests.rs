@@ -149,14 +149,6 @@ fn a_failed_execve_or_hook_is_starts_error() {
 }
 
 #[test]
-fn start_without_process_fails_and_changes_nothing() {
-    let c = Fixture::created(SLEEP, |state| state.has_process = false);
-    assert!(Fixture::error(start(&c.store, "c")).contains("no process to start"));
-    assert_eq!(c.status(), Status::Created);
-    delete(&c.store, "c", false).unwrap();
-}
-
-#[test]
 fn of_two_starts_one_wins() {
     let c = Fixture::created(SLEEP, |_| {});
     let results = std::thread::scope(|scope| {

@@ -261,17 +261,19 @@ fn memory_policy_is_legal(linux: &Linux) -> Verdict {
     use MemoryPolicyModeType as Mode;
     let Some(policy) = linux.memory_policy() else { return Ok(()) };
     let nodes = policy.nodes().as_deref().unwrap_or_default();
-    let some = nodes.split(',').any(|range| !range.trim().is_empty());
+    let fault = |why: String| Fault::at("linux.memoryPolicy.nodes", why);
+    let count = count_nodes(nodes)
+        .ok_or_else(|| fault(format!("invalid memory policy nodes {nodes:?}")))?;
     let mode = policy.mode();
-    let legal = match mode {
-        Mode::MpolDefault | Mode::MpolLocal => !some,
-        Mode::MpolPreferred => true,
-        _ => some,
-    };
-    ensure(legal, || {
-        let wants = if some { "takes no nodes" } else { "requires at least one node" };
-        Fault::at("linux.memoryPolicy.nodes", format!("{mode} {wants}"))
-    })?;
+    match mode {
+        Mode::MpolDefault | Mode::MpolLocal => ensure(count == 0, || {
+            fault(format!("{mode}: memory policy mode requires 0 nodes but got {count}"))
+        })?,
+        Mode::MpolPreferred => {}
+        _ => ensure(count > 0, || {
+            fault(format!("{mode}: memory policy mode requires at least one node but got 0"))
+        })?,
+    }
     let has = |flag| policy.flags().iter().flatten().any(|other| *other == flag);
     let both = has(MemoryPolicyFlagType::MpolFStaticNodes)
         && has(MemoryPolicyFlagType::MpolFRelativeNodes);
@@ -279,4 +281,16 @@ fn memory_policy_is_legal(linux: &Linux) -> Verdict {
         let why = "MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other";
         Fault::at("linux.memoryPolicy.flags", why)
     })
+}
+
+/// How many nodes a list such as `0-3,7` names; `None` when it is no such list, or names a node
+/// beyond the kernel's largest (`CONFIG_NODES_SHIFT` is at most 10).
+fn count_nodes(list: &str) -> Option<usize> {
+    let ranges = list.split(',').map(str::trim).filter(|range| !range.is_empty());
+    let counts = ranges.map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last) = (first.parse::<usize>().ok()?, last.parse::<usize>().ok()?);
+        (first <= last && last < 1024).then(|| last - first + 1)
+    });
+    counts.sum()
 }

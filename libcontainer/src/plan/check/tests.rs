@@ -188,8 +188,24 @@ const BROKEN: &[(&str, &str, &str, &str)] = &[
     ("", "", r#""intelRdt":{"closID":"a/b"}"#, "invalid intelRdt.ClosID"),
     ("", "", r#""intelRdt":{"memBwSchema":"L3:0=f"}"#, "does not begin with MB:"),
     ("", "", r#""intelRdt":{"schemata":["L3:0=f\nMB:0=1"]}"#, "has a newline"),
-    ("", "", r#""memoryPolicy":{"mode":"MPOL_BIND"}"#, "MPOL_BIND requires at least one node"),
-    ("", "", r#""memoryPolicy":{"mode":"MPOL_LOCAL","nodes":"0"}"#, "MPOL_LOCAL takes no nodes"),
+    (
+        "",
+        "",
+        r#""memoryPolicy":{"mode":"MPOL_BIND"}"#,
+        "MPOL_BIND: memory policy mode requires at least one node but got 0",
+    ),
+    (
+        "",
+        "",
+        r#""memoryPolicy":{"mode":"MPOL_BIND","nodes":"0-9876543210"}"#,
+        "invalid memory policy nodes",
+    ),
+    (
+        "",
+        "",
+        r#""memoryPolicy":{"mode":"MPOL_LOCAL","nodes":"0"}"#,
+        "MPOL_LOCAL: memory policy mode requires 0 nodes but got 1",
+    ),
     (
         "",
         "",
