@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use harness::{Bundle, need};
+use harness::{Bundle, Container, need};
 use serde_json::json;
 
 /// A directory of the "host" with a known content, and its whole shape as text.
@@ -263,6 +263,99 @@ fn cve_2016_9962_no_foreign_process_inside() {
     need!(root);
     let c = Bundle::new().sh("for p in /proc/[0-9]*; do echo $p; done").run();
     assert_eq!(c.stdout().lines().filter(|l| *l != "/proc/1").count(), 0, "{}", c.stdout());
+}
+
+/// A shell loop that tries to write to what foreign processes of its pid namespace show in `/proc`.
+fn spy(files: &str, caps: &[&str]) -> Container {
+    let look = format!(
+        "echo up; while true; do for p in /proc/[0-9]*; do
+            case $p in /proc/1|/proc/$$) continue;; esac
+            for f in {files}; do ( : >> $f ) 2>/dev/null && echo wrote $f $(readlink $f); done
+        done; done"
+    );
+    let spy = Bundle::new()
+        .set(
+            "/process/capabilities",
+            json!({ "bounding": caps, "effective": caps, "permitted": caps }),
+        )
+        .sh(&look)
+        .start();
+    spy.wait_for("up");
+    spy
+}
+
+/// Ten containers made beside a spy, in its pid namespace; what it could write to.
+fn spied_on(spy: &Container) -> Vec<String> {
+    let runtime = harness::runtime::path();
+    let before = fs::read(&runtime).unwrap();
+    for program in ["/proc/self/exe", "/bin/probe"].repeat(5) {
+        let c = Bundle::new()
+            .namespace("pid", &format!("/proc/{}/ns/pid", spy.pid()))
+            .args(&[program, "pid"])
+            .try_run();
+        assert!(c.output.signal.is_none());
+    }
+    assert!(fs::read(&runtime).unwrap() == before, "the runtime's file was changed");
+    spy.stdout().lines().filter(|l| l.starts_with("wrote")).map(str::to_owned).collect()
+}
+
+/// A neighbour in the same pid namespace that may trace cannot write to the program that runs in it while
+/// containers are made (CVE-2019-5736).
+#[test]
+fn cve_2019_5736_a_neighbour_cannot_write_to_the_runtime() {
+    need!(root);
+    let spy = spy("$p/exe", &["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"]);
+    assert_eq!(spied_on(&spy), [""; 0]);
+}
+
+/// One that may not trace cannot open any descriptor of the runtime's (CVE-2016-9962).
+///
+/// runc 1.5.0: now and then it can.
+#[test]
+fn cve_2016_9962_a_neighbour_cannot_open_descriptors() {
+    need!(root);
+    let caps = [
+        "CAP_DAC_OVERRIDE",
+        "CAP_DAC_READ_SEARCH",
+        "CAP_KILL",
+        "CAP_AUDIT_WRITE",
+        "CAP_NET_BIND_SERVICE",
+    ];
+    let spy = spy("$p/fd/[3-9]*", &caps);
+    assert_eq!(spied_on(&spy), [""; 0]);
+}
+
+/// The directory of the notify socket, and a false `/run`, of the image (CVE-2025-24965 class).
+#[test]
+fn cve_2025_24965_notify_through_a_symlink() {
+    need!(root);
+    for at in ["/run", "/run/notify", "/run/notify/notify.sock"] {
+        let bundle = Bundle::new();
+        let dir = trap(&bundle);
+        let socket = harness::console::Notify::listen(&bundle.outside("notify.sock"));
+        let bundle = bundle.link(&dir.to_string_lossy(), at).env("NOTIFY_SOCKET", &socket.path());
+        let _ = harmless(bundle.args(&["/bin/true"]), at);
+    }
+}
+
+/// Long words in every field that travels to init: right, or an error; never cut (CVE-2021-43784).
+#[test]
+fn cve_2021_43784_long_fields_are_not_cut() {
+    need!(root);
+    let path = format!("/proc/self/{}", "ns/../".repeat(12_000));
+    let message = Bundle::new().namespace("network", &path).refused();
+    assert!(
+        message.contains("too long") || message.contains("namespace"),
+        "{}",
+        &message[..message.len().min(300)]
+    );
+    let long = "x".repeat(100_000);
+    let c = Bundle::new().args(&["/bin/probe", "args", &long]).run();
+    assert_eq!(c.value("args")[2], long.as_str());
+    let _ =
+        Bundle::new().mount("tmpfs", "tmpfs", &format!("/{}", "d/".repeat(5000)), &[]).try_run();
+    let _ = Bundle::new().mask(&format!("/{long}")).try_run();
+    let _ = Bundle::new().set("/process/cwd", format!("/{long}")).refused();
 }
 
 /// Nothing of the image is executed on the host's side: not by PATH, not by a loader's variables.

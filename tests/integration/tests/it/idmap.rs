@@ -242,3 +242,20 @@ fn half_a_mount_mapping_is_refused() {
         )
         .refused();
 }
+
+/// A sysfs without a network namespace of one's own may not be mounted in a user namespace: the host's is shown
+/// instead, read-only as asked.
+///
+/// runc 1.5.0: cannot.
+#[test]
+fn sysfs_of_the_hosts_network_is_readonly() {
+    need!(root, user_namespace);
+    let c = Bundle::new()
+        .user_namespace()
+        .without_namespace("network")
+        .probe(["mount", "/sys", "--", "readable", "/sys/class/net", "--", "create", "/sys/x"])
+        .run();
+    let options = c.value("mount")["options"].as_str().unwrap().to_owned();
+    assert!(options.split(',').any(|o| o == "ro"), "{options}");
+    assert_eq!(c.errno("create"), "EROFS");
+}

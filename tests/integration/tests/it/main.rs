@@ -16,6 +16,7 @@ mod cli;
 mod console;
 mod create;
 mod devices;
+mod explain;
 mod faults;
 mod harness_itself;
 mod hooks;

@@ -160,6 +160,17 @@ fn a_selinux_label_is_refused_without_selinux() {
     assert!(message.to_lowercase().contains("selinux"), "{message}");
 }
 
+/// So is a label for mounts: the kernel's own refusal would not say why.
+///
+/// runc: hands it to the kernel, which refuses the option.
+#[test]
+fn a_mount_label_is_refused_without_selinux() {
+    need!(root, no_selinux);
+    let label = "system_u:object_r:container_file_t:s0";
+    let message = Bundle::new().set("/linux/mountLabel", label).refused();
+    assert!(message.to_lowercase().contains("selinux"), "{message}");
+}
+
 /// With SELinux the label is on.
 #[test]
 fn a_selinux_label_is_applied() {
