@@ -1,6 +1,6 @@
 //! Facts about this host that cannot change between probe and use.
 //!
-//! Kernel features, our own rights, the security modules. A path or a mount is never in [`Host`]:
+//! The kernel's version, our own rights, the security modules, the cgroup layout. A path or a mount is never in [`Host`]:
 //! it is resolved by file descriptor in `create`. The plan takes `&Host`, and tests build one by
 //! hand from [`Host::ideal`].
 
@@ -18,15 +18,13 @@ use crate::spec::Spec;
 use crate::sys::cred;
 
 pub use cgroup::CgroupLayout;
-pub use kernel::{Features, Version};
+pub use kernel::Version;
 
 /// What the plan must know about the machine and about ourselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Host {
-    /// The kernel's version, for messages; decisions go by [`Host::features`].
+    /// The kernel's version.
     pub kernel: Version,
-    /// What this kernel, behind whatever filters us, really offers.
-    pub features: Features,
     /// Our effective user id.
     pub euid: u32,
     /// Our effective group id.
@@ -74,10 +72,8 @@ impl Host {
     }
 
     fn probe_with(labels: bool) -> Result<Self> {
-        let kernel = Version::probe()?;
         Ok(Self {
-            features: Features::probe(&kernel),
-            kernel,
+            kernel: Version::probe()?,
             euid: nix::unistd::geteuid().as_raw(),
             egid: nix::unistd::getegid().as_raw(),
             initial_user_ns: initial_user_ns()?,
@@ -92,7 +88,6 @@ impl Host {
     pub fn ideal() -> Self {
         Self {
             kernel: Version { major: 6, minor: 12, release: "6.12.0".into() },
-            features: Features::all(),
             euid: 0,
             egid: 0,
             initial_user_ns: true,

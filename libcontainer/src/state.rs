@@ -72,8 +72,6 @@ pub struct State {
     /// Namespace files by the specification's type, for those who join later.
     #[serde(default)]
     pub namespaces: BTreeMap<String, PathBuf>,
-    /// Whether the configuration has a `process`: `start` needs one.
-    pub has_process: bool,
     /// The program's name, for the error of a `start` that fails.
     #[serde(default)]
     pub program: Option<String>,
@@ -149,7 +147,6 @@ impl Intent {
             init,
             own_pid_namespace: false,
             namespaces: BTreeMap::new(),
-            has_process: true,
             program: None,
             start_hooks: false,
             cgroup: self.cgroup.clone(),

@@ -257,7 +257,6 @@ fn state(plan: &Plan, intent: &Intent, init: ProcessId, cgroup: &Cgroup) -> Resu
             (kind.spec_name().to_owned(), format!("/proc/{pid}/ns/{}", kind.proc_name()).into())
         })
         .collect();
-    state.has_process = plan.process.is_some();
     state.start_hooks = !plan.hooks.start_container.is_empty();
     state.program = plan.process.as_ref().map(ProcessPlan::name);
     state.poststart.clone_from(&plan.hooks.poststart);

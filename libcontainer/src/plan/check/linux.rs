@@ -110,11 +110,6 @@ fn namespaces_are_legal(asked: Asked<'_>) -> Verdict {
 
 fn time_offsets_are_legal(asked: Asked<'_>) -> Verdict {
     let time = LinuxNamespaceType::Time;
-    if asked.has_namespace(time) {
-        ensure(asked.host.features.time_namespace, || {
-            Fault::at("linux.namespaces", "time namespaces need Linux 5.6")
-        })?;
-    }
     let offsets = asked.linux().and_then(|linux| linux.time_offsets().as_ref());
     let Some(offsets) = offsets.filter(|offsets| !offsets.is_empty()) else { return Ok(()) };
     ensure(asked.has_namespace(time), || {

@@ -5,11 +5,18 @@ use std::path::Path;
 use oci_spec::runtime::{Hook, LinuxNamespaceType, Mount};
 
 use super::{Asked, Fault, Rule, Verdict, ensure, set};
+use crate::host::kernel;
 
 /// Bytes of a host or domain name (`__NEW_UTS_LEN`, sethostname(2)).
 const NAME_MAX: usize = 64;
 
 pub(super) static RULES: &[Rule] = &[
+    Rule {
+        field: "kernel",
+        words: "the calls of the create path are there",
+        section: "mount_setattr(2)",
+        check: kernel_is_young_enough,
+    },
     Rule {
         field: "root",
         words: "the root file system is required",
@@ -76,6 +83,14 @@ fn mounts(asked: Asked<'_>) -> impl Iterator<Item = (usize, &Mount)> {
     asked.spec.oci.mounts().iter().flatten().enumerate()
 }
 
+fn kernel_is_young_enough(asked: Asked<'_>) -> Verdict {
+    let (major, minor) = kernel::OLDEST;
+    ensure(asked.host.kernel.at_least(kernel::OLDEST), || {
+        Fault::new(format!("Linux {} is older than {major}.{minor}", asked.host.kernel.release))
+            .hint("every long-term kernel since 5.15 will do")
+    })
+}
+
 fn root_is_set(asked: Asked<'_>) -> Verdict {
     let root = asked.spec.oci.root().as_ref().ok_or_else(|| Fault::new("must be specified"))?;
     ensure(root.path() != Path::new(""), || Fault::at("root.path", "must not be empty"))
@@ -118,7 +133,6 @@ fn idmaps_have_mappings(asked: Asked<'_>) -> Verdict {
                 "id-mapped mounts must have both uid and gid mappings specified, or a user namespace",
             )
         })?;
-        ensure(asked.host.features.mount_setattr, || fault("id-mapped mounts need Linux 5.12"))?;
     }
     Ok(())
 }

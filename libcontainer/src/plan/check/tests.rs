@@ -288,6 +288,7 @@ fn every_rule_is_broken_by_a_test() {
     let (host, options) = (Host::ideal(), Options::default());
     let no_lsm = Host { lsm: crate::host::Lsm::default(), ..Host::ideal() };
     let rootless = Host { euid: 1000, ..Host::ideal() };
+    let old = Host { kernel: crate::host::Version::parse("5.4"), ..Host::ideal() };
     let socket = Options { console_socket: Some(PathBuf::from("/s")), ..Options::default() };
     let labels = spec("", r#""apparmorProfile":"p","selinuxLabel":"l""#, r#""mountLabel":"m""#);
     let plain = spec("", "", "");
@@ -296,6 +297,7 @@ fn every_rule_is_broken_by_a_test() {
         specs.iter().map(|spec| Asked { spec, host: &host, options: &options }).collect();
     asked.push(Asked { spec: &labels, host: &no_lsm, options: &options });
     asked.push(Asked { spec: &plain, host: &rootless, options: &options });
+    asked.push(Asked { spec: &plain, host: &old, options: &options });
     asked.push(Asked { spec: &plain, host: &host, options: &socket });
     for rule in rules() {
         let broken = asked.iter().any(|asked| (rule.check)(*asked).is_err());
