@@ -11,7 +11,7 @@
 //! parent  Cgroup::create          directories and limits, before there is a process
 //!         clone3                  v2 and hybrid: CLONE_INTO_CGROUP with Cgroup::clone_into()
 //! child   write "0" to each of Cgroup::join_fds()       v1: before anything else
-//! parent  Cgroup::limit_devices   while the child mounts, before its program (or a hook) runs
+//! parent  Cgroup::limit_devices   while the child waits, before its program (or a hook) runs
 //! ```
 //!
 //! Why the child moves itself: moving *another* process, or a process with several threads, takes
@@ -169,7 +169,8 @@ impl Cgroup {
 
     /// Makes the device rules effective. They may follow the process, because only our own code
     /// runs in it until it executes the container's program; they must come before a hook, which
-    /// may allow more.
+    /// may allow more. Call it while init waits: v1 takes one rule after the other, the first
+    /// denies everything, and an init at work would meet `EPERM` at `/dev/null`.
     ///
     /// # Errors
     /// The controller refuses a rule, or the kernel a program; tolerated where runc tolerates it:

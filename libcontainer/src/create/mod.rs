@@ -173,10 +173,11 @@ fn climb(
     claim: &Claim,
     identity: &ProcessId,
 ) -> Result<()> {
-    cgroup.limit_devices()?; // before a hook, which may allow more
     oom_score_adj(plan, init.pid())?;
-    if plan.hooks.before_pivot() {
+    let hooks_follow = plan.hooks.before_pivot();
+    if hooks_follow {
         init.expect(Said::Rootfs, plan)?;
+        cgroup.limit_devices()?; // before a hook, which may allow more
         claim.note_init(identity)?; // hooks may ask for our state
         for (kind, list) in [
             (HookKind::Prestart, &plan.hooks.prestart),
@@ -187,6 +188,9 @@ fn climb(
         init.tell(Go::Pivot)?;
     }
     init.expect(Said::Ready, plan)?;
+    if !hooks_follow {
+        cgroup.limit_devices()?; // init, which makes and opens devices, is done and waits
+    }
     rlimits(plan, init.pid())
 }
 

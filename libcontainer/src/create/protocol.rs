@@ -6,13 +6,13 @@
 //!   write uid_map, gid_map     ◀─ NeedMaps ───  bridge only: a user namespace was made
 //!          ── Go::Mapped ─────────────────────▶ become root of the user namespace
 //!                              ◀─ Born(pid) ──  bridge only: init is the parent's child
-//!   device rules, net devices                   meanwhile: keyring, lo, mounts, devices
+//!   net devices                                 meanwhile: keyring, lo, mounts, devices
 //!                              ◀─ Rootfs ─────  only with hooks that run before pivot_root
-//!   hooks prestart, createRuntime
+//!   device rules, hooks prestart, createRuntime
 //!          ── Go::Pivot ──────────────────────▶ hooks createContainer, pivot_root
 //!                              ◀─ Console+fd ─  only with a terminal: the pty master
 //!                              ◀─ Ready ──────  everything is done but the execve
-//!   rlimits, state.json, pid file               waits at the gate
+//!   device rules, rlimits, state.json, pid file waits at the gate
 //!          ── Go::Start, or `start`'s fifo ───▶ seccomp, hooks startContainer, execve
 //!                              ◀─ end of file   execve happened: the descriptor is close-on-exec
 //! ```
