@@ -7,6 +7,7 @@ SHELL := bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 HOST   := $(shell rustc -vV | sed -n 's/^host: //p')
 CORTEN := $(TARGET)/$(HOST)/release/corten
+COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 TOOLS  := $(TARGET)/lint-tools/bin
 PREFIX ?= /usr/local
 ROUNDS ?= 40
@@ -22,7 +23,7 @@ demo: ## build, then run a container that tells where it is
 	@scripts/demo $(CORTEN)
 
 build: ## the release binary: one static file
-	cargo build --release --locked -p corten
+	CORTEN_COMMIT=$(COMMIT) cargo build --release --locked -p corten
 	@stat -c 'built %n, %s bytes' $(CORTEN)
 
 test: ## install what the tests need, then run all of them
@@ -54,12 +55,19 @@ lint: ## format, clippy, rustdoc, scripts, spelling, dependencies
 
 bench: ## what a container costs, beside crun, runc and the kernel's floor
 	@scripts/setup build bench
-	cargo build --release --locked -p corten -p corten-bench
+	@$(MAKE) --no-print-directory build
+	cargo build --release --locked -p corten-bench
 	@scripts/bench $(TARGET)/$(HOST)/release/corten-bench $(CORTEN) $(ROUNDS)
+
+man: ## write man pages and completions anew, from the definitions of the flags
+	CORTEN_REGENERATE=1 cargo test --locked -q -p corten generated
 
 install: build ## binary, man pages and completions below PREFIX (/usr/local); DESTDIR is honoured
 	install -D -m 755 $(CORTEN) $(DESTDIR)$(PREFIX)/bin/corten
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/*.8
+	install -D -m 644 runtime/completions/corten.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/corten
+	install -D -m 644 runtime/completions/_corten $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_corten
+	install -D -m 644 runtime/completions/corten.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/corten.fish
 
 clean: ## remove what was built
 	cargo clean
