@@ -112,7 +112,7 @@ pub mod refusal {
     pub const OTHER_DEVICE: i32 = 10_008;
     /// Somebody changed the tree while it was built.
     pub const CHANGED: i32 = 10_009;
-    /// Without a mount namespace mounts need Linux 6.15.
+    /// Without a mount namespace mounts need Linux 6.15, and some cannot be made at all.
     pub const NEEDS_NAMESPACE: i32 = 10_010;
     /// Not a devpts where one was expected.
     pub const NOT_DEVPTS: i32 = 10_011;

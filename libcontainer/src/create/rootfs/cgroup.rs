@@ -4,17 +4,17 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::fs::create;
-use super::mount::{attach, mount_by_path, set_attrs};
+use super::mount::{attach, close, mount_by_path, propagate, set_attrs};
 use super::root::{RootFd, Want, open_at};
 use super::{is_errno, restrict};
 use crate::plan::mount_options::{Attrs, attr};
-use crate::plan::mounts::MountOp;
 use crate::plan::mounts::cgroup::{Hierarchy, V1, V2};
+use crate::plan::mounts::{MountOp, Mounts};
 use crate::sys::fd::{CWD, mkdirat, symlinkat};
 use crate::sys::mount::{AT_RECURSIVE, OPEN_TREE_CLONE, move_mount_fd, open_tree};
 
 /// A tmpfs with one mount a hierarchy and one link a co-mounted controller.
-pub(super) fn mount_v1(root: &RootFd, op: &MountOp, v1: &V1) -> io::Result<OwnedFd> {
+pub(super) fn mount_v1(plan: &Mounts, root: &RootFd, op: &MountOp, v1: &V1) -> io::Result<OwnedFd> {
     let target = root.target(&op.target, op.place, Want::Directory)?;
     let tmpfs = create(&v1.tmpfs, None)?;
     for hierarchy in &v1.hierarchies {
@@ -24,15 +24,17 @@ pub(super) fn mount_v1(root: &RootFd, op: &MountOp, v1: &V1) -> io::Result<Owned
         }
     }
     // Attached before it is filled: until Linux 6.15 nothing can be mounted on a detached mount.
-    move_mount_fd(&tmpfs, &target.fd)?;
+    attach(&tmpfs, op, &target)?;
     for hierarchy in &v1.hierarchies {
         let place = open_at(&tmpfs, &hierarchy.name, libc::O_PATH | libc::O_DIRECTORY)?;
-        move_mount_fd(hierarchy_tree(v1, hierarchy)?, place)?;
+        let tree = hierarchy_tree(v1, hierarchy)?;
+        set_attrs(&tree, op.recursive, true)?;
+        propagate(&tree, &op.propagation)?;
+        move_mount_fd(tree, place)?;
     }
     if v1.readonly {
-        set_attrs(&tmpfs, Attrs { set: attr::RDONLY, clear: 0 }, false)?;
+        close(plan, &tmpfs)?;
     }
-    set_attrs(&tmpfs, op.recursive, true)?;
     Ok(tmpfs)
 }
 

@@ -12,9 +12,10 @@ use crate::error::Step;
 use crate::plan::mount_options::{Attrs, Propagate, attr};
 use crate::plan::mounts::{Action, Fs, MountOp, Mounts};
 use crate::plan::paths::PATH_MAX;
-use crate::sys::fd::{PROC_FD_PATH, fstat, proc_fd_path, statx_mnt_id};
+use crate::sys::fd::{PROC_FD_PATH, fs_magic, fstat, proc_fd_path, statx_mnt_id};
 use crate::sys::mount::{
-    AT_EMPTY_PATH, AT_RECURSIVE, MountAttr, mount, mount_setattr, move_mount_fd,
+    AT_EMPTY_PATH, AT_RECURSIVE, FSPICK_EMPTY_PATH, MountAttr, fsconfig_flag, fsconfig_reconfigure,
+    fspick, mount, mount_setattr, move_mount_fd,
 };
 
 /// Makes the mounts `range` of the list, in order.
@@ -44,10 +45,13 @@ fn one(plan: &Mounts, work: &mut Work, index: usize, op: &MountOp) -> io::Result
             None => return refused(refusal::NOT_PREPARED),
         },
         Action::Remount(fs) => remount(root, op, fs)?,
-        Action::CgroupV1(v1) => cgroup::mount_v1(root, op, v1)?,
+        Action::CgroupV1(v1) => cgroup::mount_v1(plan, root, op, v1)?,
         Action::CgroupV2(v2) => cgroup::mount_v2(root, op, v2)?,
     };
-    propagate(&made, &op.propagation)?;
+    if plan.namespace {
+        // Once more: a shared parent has made it shared.
+        propagate(&made, &op.propagation)?;
+    }
     if let (true, Some(slot)) = (op.late_readonly, work.late.get_mut(index)) {
         *slot = Some(made);
     }
@@ -60,14 +64,31 @@ fn one(plan: &Mounts, work: &mut Work, index: usize, op: &MountOp) -> io::Result
 /// [`Step::Mount`] with the mount's index.
 pub fn close_readonly(plan: &Mounts, work: &Work) -> Result<(), Failure> {
     for (index, _) in plan.list.iter().enumerate().filter(|(_, op)| op.late_readonly) {
-        let readonly = Attrs { set: attr::RDONLY, clear: 0 };
         let closed = match work.late.get(index) {
-            Some(Some(made)) => set_attrs(made, readonly, false),
+            Some(Some(made)) => close(plan, made),
             _ => refused(refusal::CHANGED),
         };
         closed.map_err(failure(Step::Mount, index))?;
     }
     Ok(())
+}
+
+/// Makes a tmpfs, or what else we have mounted at `/dev`, read-only.
+///
+/// # Errors
+/// Those of mount_setattr(2), fsconfig(2); [`refusal::NEEDS_NAMESPACE`].
+pub(super) fn close(plan: &Mounts, made: &OwnedFd) -> io::Result<()> {
+    if plan.namespace {
+        return set_attrs(made, Attrs { set: attr::RDONLY, clear: 0 }, false);
+    }
+    // The kernel changes no mount inside a tree that is attached nowhere; a tmpfs is ours alone,
+    // so the file system itself can be changed.
+    if fs_magic(made)? != libc::TMPFS_MAGIC {
+        return refused(refusal::NEEDS_NAMESPACE);
+    }
+    let context = fspick(made, c"", FSPICK_EMPTY_PATH)?;
+    fsconfig_flag(&context, c"ro")?;
+    fsconfig_reconfigure(&context)
 }
 
 /// Changes attributes of a mount, or of a whole tree.
@@ -96,13 +117,14 @@ pub(super) fn propagate(tree: impl AsFd, types: &[Propagate]) -> io::Result<()> 
     Ok(())
 }
 
-/// Moves a finished tree to its place, with the attributes of the whole tree set before.
+/// Moves a finished tree to its place, with attributes and propagation of the whole tree set.
 ///
 /// # Errors
 /// Those of mount_setattr(2), move_mount(2); `ENOTDIR` when only one of both is a directory, as
 /// mount(2) says it (move_mount(2) has `EINVAL` for that).
 pub(super) fn attach(tree: &OwnedFd, op: &MountOp, target: &Target) -> io::Result<()> {
     set_attrs(tree, op.recursive, true)?;
+    propagate(tree, &op.propagation)?;
     let moved = move_mount_fd(tree, &target.fd);
     let directory = |fd: &OwnedFd| fstat(fd).map(|stat| stat.is(libc::S_IFDIR));
     if is_errno(&moved, libc::EINVAL) && directory(tree)? != directory(&target.fd)? {

@@ -82,13 +82,22 @@ impl Scene {
     }
 
     fn plan_with(&self, mounts: &str, linux: &str, change: impl Fn(&mut Request<'_>)) -> Mounts {
+        self.plan_in(mounts, linux, &CgroupMounts::default(), change)
+    }
+
+    fn plan_in(
+        &self,
+        mounts: &str,
+        linux: &str,
+        cgroup: &CgroupMounts,
+        change: impl Fn(&mut Request<'_>),
+    ) -> Mounts {
         let text = format!(
             r#"{{"ociVersion": "1.3.0", "root": {{"path": "rootfs", "readonly": true}},
                 "linux": {linux}, "mounts": {mounts}}}"#
         );
         let text = text.replace("HOST", self.path("host").to_str().unwrap());
         let spec = serde_json::from_str(&text).unwrap();
-        let cgroup = CgroupMounts::default();
         let rootfs = self.path("rootfs");
         let mut request = Request {
             spec: &spec,
@@ -98,7 +107,7 @@ impl Scene {
             user_namespace: false,
             rootless: false,
             no_pivot: false,
-            cgroup: &cgroup,
+            cgroup,
         };
         change(&mut request);
         build(&request).unwrap()

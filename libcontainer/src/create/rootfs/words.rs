@@ -66,7 +66,8 @@ pub fn refusal_words(errno: i32) -> Option<&'static str> {
         refusal::OTHER_DEVICE => "the host's node of that name is not that device",
         refusal::CHANGED => "the root file system was changed while it was being prepared",
         refusal::NEEDS_NAMESPACE => {
-            "mounts of a container without a mount namespace need Linux 6.15"
+            "this cannot be mounted in a container without a mount namespace (before Linux 6.15 \
+             nothing can)"
         }
         refusal::NOT_DEVPTS => "a terminal needs a devpts mounted at /dev/pts",
         refusal::UNREACHABLE => "the working directory is outside of the root file system",

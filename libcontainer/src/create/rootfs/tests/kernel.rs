@@ -11,18 +11,7 @@ const CGROUP: &str = r#"[{"destination": "/sys/fs/cgroup", "type": "cgroup", "so
     "options": ["nosuid", "noexec", "nodev", "ro"]}]"#;
 
 fn cgroup_plan(scene: &Scene, cgroup: &CgroupMounts) -> Mounts {
-    let spec = format!(r#"{{"ociVersion": "1.3.0", "mounts": {CGROUP}, "linux": {{}}}}"#);
-    build(&Request {
-        spec: &serde_json::from_str(&spec).unwrap(),
-        rootfs: &scene.path("rootfs"),
-        bundle: &scene.dir,
-        mount_namespace: true,
-        user_namespace: false,
-        rootless: false,
-        no_pivot: false,
-        cgroup,
-    })
-    .unwrap()
+    scene.plan_in(CGROUP, "{}", cgroup, |_| {})
 }
 
 #[test]

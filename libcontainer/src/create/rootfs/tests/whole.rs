@@ -4,6 +4,7 @@
 use super::inside::{empty, gone, hold, readonly, reads, stat};
 use super::*;
 use crate::create::rootfs::devices::is_null;
+use crate::plan::mounts::CgroupHierarchy;
 use crate::sys::fd::{CWD, fs_flags, fs_magic, open, readlinkat};
 
 const DEFAULT: &str = r#"[
@@ -87,15 +88,31 @@ fn without_pivot_root() {
 #[test]
 fn without_a_mount_namespace_nothing_shows_on_the_host() {
     let Some(scene) = Scene::new() else { return };
-    let plan = scene.plan_with(DEFAULT, "{}", |request| request.mount_namespace = false);
+    let more = r#"[
+        {"destination": "/ro", "type": "tmpfs", "options": ["ro", "rslave"]},
+        {"destination": "/ro/sub", "type": "tmpfs"},
+        {"destination": "/v", "source": "HOST", "options": ["rbind", "rprivate", "rro"]},
+        {"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro", "nosuid"]}]"#;
+    let all = format!("{},{}", DEFAULT.trim_end_matches(']'), more.trim_start_matches('['));
+    let own = |name: &str| CgroupHierarchy {
+        name: name.into(),
+        data: name.into(),
+        dir: scene.path("host/sub"),
+    };
+    let hierarchies = vec![own("cpu,cpuacct"), own("pids")];
+    let cgroup = CgroupMounts { hierarchies, ..CgroupMounts::default() };
+    let plan = scene.plan_in(&all, "{}", &cgroup, |request| request.mount_namespace = false);
     let before = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let ran = scene.run(&plan, CLONE_NEWPID | CLONE_NEWIPC, || {
         hold(1, fs_magic(open(c"/proc", libc::O_PATH)?)? == libc::PROC_SUPER_MAGIC)?;
-        hold(2, is_null(&stat(c"/dev/null")?) && gone(c"/host") && readonly(c"/new"))
+        hold(2, is_null(&stat(c"/dev/null")?) && gone(c"/host") && readonly(c"/new"))?;
+        hold(3, readonly(c"/ro/x") && !readonly(c"/ro/sub/x") && readonly(c"/v/x"))?;
+        let cgroup = c"/sys/fs/cgroup/pids/x";
+        hold(4, readonly(c"/sys/fs/cgroup/x") && readonly(cgroup) && !gone(c"/sys/fs/cgroup/cpu"))
     });
     match ran {
         Ok(()) => {}
-        Err(error) => assert!(error.to_string().contains("need Linux 6.15"), "{error}"),
+        Err(error) => assert!(error.to_string().contains("before Linux 6.15"), "{error}"),
     }
     assert_eq!(before, fs::read_to_string("/proc/self/mountinfo").unwrap());
 }
