@@ -270,3 +270,49 @@ fn only_a_small_regular_file_is_read() {
     std::fs::write(&path, r#"{"ociVersion":"1.0.0"}"#).unwrap();
     assert_eq!(Spec::load(&dir.0).unwrap().oci.version(), "1.0.0");
 }
+
+/// A configuration that uses most of the readers, repairs included.
+fn rich() -> String {
+    config(
+        r#","terminal":true,"env":["A=\u00e4\"\\"],"scheduler":{"policy":"SCHED_RR","priority":3,
+        "flags":["SCHED_FLAG_DL_OVERRUN"]},"capabilities":{"bounding":["CAP_KILL","CAP_NEW"]}"#,
+        r#""namespaces":[{"type":"pid"},{"type":"network","path":"/n"}],"sysctl":{"a.b":"1"},
+        "resources":{"pids":{"limit":0},"memory":{"limit":-1},"unified":{"x.y":"z"}}"#,
+    )
+}
+
+#[test]
+fn every_truncation_is_an_error_with_a_place() {
+    let text = rich();
+    parse(&text).unwrap();
+    for cut in (0..text.len()).filter(|cut| text.is_char_boundary(*cut)) {
+        let error = error_of(&text[..cut]);
+        assert!(error.contains("line "), "{cut}: {error}");
+    }
+}
+
+#[test]
+fn damaged_bytes_never_panic_and_errors_stay_short() {
+    let text = rich().into_bytes();
+    // Numbers that are the same in every run (Knuth's MMIX generator).
+    let mut seed: u64 = 42;
+    let mut next = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap() % below
+    };
+    const BYTES: &[u8] = b"{}[]\",:\\0-9.eEntfu \n\x00\xff";
+    for _ in 0..5000 {
+        let mut text = text.clone();
+        for _ in 0..=next(3) {
+            let at = next(text.len());
+            match next(3) {
+                0 => text[at] = BYTES[next(BYTES.len())],
+                1 => drop(text.remove(at)),
+                _ => text.insert(at, BYTES[next(BYTES.len())]),
+            }
+        }
+        if let Err(error) = Spec::parse(Path::new("c"), &text) {
+            assert!(error.to_string().len() < 2000);
+        }
+    }
+}
