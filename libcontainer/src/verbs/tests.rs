@@ -1,6 +1,7 @@
 //! Verbs on containers whose init is a shell script that keeps the rules of the start gate.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -56,6 +57,8 @@ impl Fixture {
         let dir = self.dir();
         let mut command = Command::new("/bin/sh");
         command.args(["-c", INIT, "init"]).arg(&dir).arg(program).stdin(Stdio::null());
+        // Its dd outlives it; the fixture ends the group.
+        command.process_group(0);
         let child = command.spawn().unwrap();
         let id = ProcessId::of(i32::try_from(child.id()).unwrap()).unwrap();
         self.init = Some(child);
@@ -79,7 +82,8 @@ impl Fixture {
 impl Drop for Fixture {
     fn drop(&mut self) {
         if let Some(mut init) = self.init.take() {
-            let _ = init.kill();
+            let group = nix::unistd::Pid::from_raw(i32::try_from(init.id()).unwrap());
+            let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
             let _ = init.wait();
         }
         let _ = fs::remove_dir_all(&self.root);
