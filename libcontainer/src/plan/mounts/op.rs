@@ -286,6 +286,11 @@ fn check(mount: &Mount, options: &Parsed, bind: bool) -> Result<()> {
     if options.copy_up && (bind || fstype != "tmpfs") {
         return refuse("tmpcopyup can be used only with tmpfs");
     }
+    // They decide what is bound and where: ignoring one like data would bind something else.
+    let foreign = ["copy-symlink", "src-nofollow", "dest-nofollow"];
+    if let Some(word) = options.data.iter().find(|word| bind && foreign.contains(&word.as_str())) {
+        return refuse(&format!("option \"{word}\" is not supported"));
+    }
     let mapped = options.id_map.is_some() || mount.uid_mappings().is_some();
     if (mapped || mount.gid_mappings().is_some()) && !bind {
         return refuse("id-mapped mounts are only supported for bind-mounts");

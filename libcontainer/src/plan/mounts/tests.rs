@@ -312,6 +312,12 @@ fn refusals_name_the_entry() {
     assert!(refused(r#"{"destination": "/a", "options": ["bind"]}"#).contains("no source"));
     let text = refused(r#"{"destination": "/a", "source": "/", "options": ["bind", "tmpcopyup"]}"#);
     assert!(text.contains("only with tmpfs"), "{text}");
+    for word in ["copy-symlink", "src-nofollow", "dest-nofollow"] {
+        let text = refused(&format!(
+            r#"{{"destination": "/a", "source": "/s", "options": ["bind", "{word}"]}}"#
+        ));
+        assert!(text.contains(&format!("option \"{word}\" is not supported")), "{text}");
+    }
     assert!(refused(r#"{"destination": "/a\u0000", "type": "tmpfs"}"#).contains("NUL"));
 }
 
