@@ -11,7 +11,7 @@ use crate::create::protocol::{Go, Said};
 use crate::create::report::Failure;
 use crate::error::Step;
 use crate::state;
-use crate::sys::{clone, fd};
+use crate::sys::{clone, fd, signal};
 
 /// Tells the parent, or `start` once the fifo was passed. Nobody may be there any more: then
 /// there is nobody to tell either.
@@ -36,6 +36,10 @@ pub fn hear(kit: &Kit, go: Go) -> Outcome {
 
 /// The step that makes a container `created`: everything is done but the execve.
 pub fn wait(init: &mut Init<'_>) -> Outcome {
+    // A created container ends on these, as with runc: the kernel alone would drop them for an
+    // init that has no handlers.
+    signal::end_on(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM])
+        .or_else(|e| fail(Step::Start, 0, &e))?;
     say(init.kit, &Said::Ready, None);
     match &mut init.kit.gate {
         Gate::Sync => hear(init.kit, Go::Start),

@@ -22,7 +22,7 @@ use crate::create::{gate, identity, inside, program, tree};
 use crate::error::Step;
 use crate::plan::Plan;
 use crate::sys::shared::monotonic_ns;
-use crate::sys::{clone, cred, exec, fd, signal};
+use crate::sys::{clone, cred, exec, fd, sched, signal};
 
 /// How a step ends.
 pub type Outcome = Result<(), Failure>;
@@ -71,7 +71,7 @@ pub static STEPS: &[(Step, Run)] = &[
     (Step::Capabilities, identity::set_capabilities), // the last privilege goes here
     (Step::Cwd, tree::enter_cwd_as_user),          // a directory that only the user may enter
     (Step::Exec, inside::find_program),            // with the user's eyes
-    (Step::Fds, inside::close_descriptors),        // nothing of the runtime survives execve
+    (Step::Fds, inside::close_descriptors),        // nothing of the runtime is left to look into
     (Step::Start, gate::wait),                     // `created`; errors above are create's
     (Step::Hook, inside::start_container_hooks),   // after start, before the program
 ];
@@ -95,6 +95,9 @@ fn settle(init: &mut Init<'_>, tasks: &[OwnedFd]) -> Outcome {
         close_parents_end(init.kit)?;
         inside::join_cgroups(tasks)?;
     }
+    // The CPUs that the caller confines itself to are not the container's limit: its cpuset is,
+    // which we are in by now. Best effort, as with runc and crun.
+    let _same = sched::sched_setaffinity_all();
     // No handler of the program that embeds us may run in here.
     signal::reset_all().or_else(|e| fail(Step::Clone, 0, &e))?;
     // Nobody in a joined namespace may look into us (CVE-2016-9962).

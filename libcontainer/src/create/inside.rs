@@ -2,12 +2,13 @@
 //! hooks, terminal, program, descriptors.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use crate::console;
 use crate::create::gate::{hear, say};
 use crate::create::home;
 use crate::create::init::{Init, Outcome, errno, fail};
+use crate::create::kit::Gate;
 use crate::create::program;
 use crate::create::protocol::{Detail, Go, Said};
 use crate::create::report::Failure;
@@ -94,10 +95,30 @@ pub fn find_program(init: &mut Init<'_>) -> Outcome {
     Ok(())
 }
 
-/// After the caller's own descriptors nothing passes execve (CVE-2024-21626).
+/// Closes everything behind the descriptors that the caller preserves, but what the gate and the
+/// last hooks need: those are close-on-exec. Closed and not only marked, because a container may
+/// stay `created` for long, and whoever may look into init could walk through what is open
+/// (CVE-2024-21626).
 pub fn close_descriptors(init: &mut Init<'_>) -> Outcome {
-    fd::close_range(3 + init.plan.preserve_fds, u32::MAX, fd::CLOSE_RANGE_CLOEXEC)
-        .or_else(|e| fail(Step::Fds, 0, &e))
+    let (start, result) = match &init.kit.gate {
+        Gate::Sync => (None, None),
+        Gate::Fifo { start, result, .. } => (Some(start), Some(result)),
+    };
+    let number = |fd: Option<&OwnedFd>| fd.map_or(u32::MAX, |fd| fd.as_raw_fd().unsigned_abs());
+    let mut keep = [Some(&init.kit.sync), start, result, init.kit.hook_state.as_ref()].map(number);
+    keep.sort_unstable();
+    close_but(3 + init.plan.preserve_fds, &keep).or_else(|e| fail(Step::Fds, 0, &e))
+}
+
+/// Closes the descriptors from `first` on that are not in `keep`, which is sorted.
+fn close_but(mut first: u32, keep: &[u32]) -> io::Result<()> {
+    for kept in keep.iter().copied().filter(|kept| *kept < u32::MAX) {
+        if kept > first {
+            fd::close_range(first, kept - 1, 0)?;
+        }
+        first = first.max(kept + 1);
+    }
+    fd::close_range(first, u32::MAX, 0)
 }
 
 /// The container's own last words before its program.

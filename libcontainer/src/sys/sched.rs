@@ -117,6 +117,14 @@ pub fn sched_setaffinity(mask: &[u8]) -> io::Result<()> {
     sched_setaffinity_of(0, mask)
 }
 
+/// Lets us run on every CPU of our cpuset (`sched_setaffinity(2)`).
+///
+/// # Errors
+/// None that is known.
+pub fn sched_setaffinity_all() -> io::Result<()> {
+    sched_setaffinity(&[0xff; MASK_WORDS * WORD])
+}
+
 /// [`sched_setaffinity`] of another process.
 ///
 /// # Errors

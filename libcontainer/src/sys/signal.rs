@@ -84,6 +84,26 @@ pub fn reset_all() -> io::Result<()> {
     set_mask(SigSet::EMPTY).map(drop)
 }
 
+/// Makes these signals end this process with exit code 128 + n, even where it is the init of a pid
+/// namespace, for which the kernel ignores a default action (`pid_namespaces(7)`). execve undoes it.
+///
+/// # Errors
+/// `EINVAL` for `SIGKILL`, `SIGSTOP` and numbers that are none.
+pub fn end_on(signals: &[i32]) -> io::Result<()> {
+    extern "C" fn end(signal: libc::c_int) {
+        super::clone::exit(128 + signal)
+    }
+    for signal in signals {
+        // SAFETY: zeroes are a valid sigaction: no flags, an empty mask.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = end as extern "C" fn(libc::c_int) as libc::sighandler_t;
+        let old = std::ptr::null_mut();
+        // SAFETY: `action` is whole, and its handler makes one system call and does not return.
+        super::done(unsafe { libc::sigaction(*signal, &raw const action, old) })?;
+    }
+    Ok(())
+}
+
 /// An fd that delivers these signals, which the caller has blocked; non-blocking
 /// (`signalfd(2)`).
 ///

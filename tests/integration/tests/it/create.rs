@@ -26,6 +26,27 @@ fn the_callers_descriptors_are_closed() {
     assert_eq!(fds(&c), [0, 1, 2]);
 }
 
+/// While a container is `created`, whoever may look into its init finds nothing of the host there but the
+/// start gate: no cgroup, no directory, nothing of the caller's (CVE-2024-21626).
+///
+/// runc 1.1.5: keeps `/` and its own binary open.
+#[test]
+fn init_holds_only_the_gate_while_it_waits() {
+    need!(root);
+    let c = Bundle::new().sleeper().after("exec 3</ 5</etc 9</proc").create();
+    let mut seen = Vec::new();
+    for entry in std::fs::read_dir(format!("/proc/{}/fd", c.pid())).unwrap() {
+        let entry = entry.unwrap();
+        let number: u32 = entry.file_name().to_str().unwrap().parse().unwrap();
+        let target = std::fs::read_link(entry.path()).unwrap().to_string_lossy().into_owned();
+        let anonymous = target.starts_with("socket:[") || target.starts_with("pipe:[");
+        if number > 2 && !anonymous && !target.contains("/exec.") {
+            seen.push(format!("{number} -> {target}"));
+        }
+    }
+    assert!(seen.is_empty(), "{seen:?}");
+}
+
 /// With any of 0, 1, 2 closed in the caller the container still has all three, and none is a file of the runtime's.
 #[test]
 fn closed_standard_descriptors_become_null() {

@@ -113,6 +113,20 @@ fn a_failing_exec_is_explained() {
     assert!(words.iter().all(|w| message.contains(w)), "{message}");
 }
 
+/// A created container ends on the signals that ask for it, although it is the init of a pid namespace.
+#[test]
+fn a_created_container_ends_when_asked() {
+    need!(root);
+    for signal in ["TERM", "INT", "HUP", "QUIT"] {
+        let c = Bundle::new().sleeper().create();
+        let _ = c.kill(signal).ok();
+        c.wait();
+        assert_eq!(c.status(), "stopped", "{signal}");
+        let message = c.call(&["start"]).refused();
+        assert!(message.contains("cannot start a container that has stopped"), "{message}");
+    }
+}
+
 /// Signals by name, by name with SIG, by number; TERM when there is none.
 #[test]
 fn kill_takes_names_and_numbers() {
