@@ -62,8 +62,7 @@ fn run(
     command: &Command,
     sealed: libcontainer::Result<()>,
 ) -> ExitCode {
-    let shared = matches!(command, Command::Create(_) | Command::Run(_));
-    let log = match Log::open(&global, shared) {
+    let log = match Log::open(&global) {
         Ok(log) => log,
         Err(error) => return fail(&Log::STDERR, verb, &error.into()),
     };
@@ -94,7 +93,7 @@ fn print(text: &str) -> ExitCode {
 fn refuse(text: &str, argv: Vec<OsString>) -> ExitCode {
     let matches = cli::all().ignore_errors(true).try_get_matches_from(argv);
     let global = matches.and_then(|matches| Global::from_arg_matches(&matches)).ok();
-    let log = global.and_then(|global| Log::open(&global, false).ok());
+    let log = global.and_then(|global| Log::open(&global).ok());
     log.unwrap_or(Log::STDERR).misuse(text);
     ExitCode::FAILURE
 }

@@ -122,11 +122,12 @@ impl Log {
     pub(crate) const STDERR: Log =
         Log { file: None, json: false, level: Level::Error, loud: Level::Error };
 
-    /// The log that the flags ask for. `shared` says that stderr is also the container's.
+    /// The log that the flags ask for. Warnings go to stderr where there is no file, as runc's do,
+    /// although it may be the container's as well.
     ///
     /// # Errors
     /// An unknown format, level or scheme; a log file that cannot be opened.
-    pub(crate) fn open(global: &Global, shared: bool) -> Result<Self> {
+    pub(crate) fn open(global: &Global) -> Result<Self> {
         let refuse = |flag: &str, value: &str, hint: &str| {
             Err(Error::rule(Step::Output, "", format!("invalid {flag}: {value}")).hint(hint))
         };
@@ -154,7 +155,7 @@ impl Log {
         let level = asked.unwrap_or(usual);
         let loud = match (&file, asked) {
             (None, Some(level)) => level,
-            (None, None) if !shared => Level::Warning,
+            (None, None) => Level::Warning,
             _ => Level::Error,
         };
         Ok(Self { file, json, level, loud })

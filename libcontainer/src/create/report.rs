@@ -134,10 +134,22 @@ fn hint(plan: &Plan, failure: &Failure) -> Option<String> {
         }
         (Step::Rlimit, libc::EPERM) => "raising a hard limit needs CAP_SYS_RESOURCE on the host",
         (Step::Hostname, libc::EPERM) => "add a uts namespace to linux.namespaces",
+        (Step::Scheduler, libc::EPERM) if failure.item == 0 && confined_deadline(plan) => {
+            "process scheduler can't be used together with AllowedCPUs: SCHED_DEADLINE needs every \
+             CPU, remove linux.resources.cpu.cpus"
+        }
         (Step::Scheduler, libc::EPERM) => "it needs CAP_SYS_NICE on the host",
         _ => return None,
     };
     Some(hint.into())
+}
+
+/// A deadline is guaranteed over all CPUs of a root domain (sched_setattr(2), `EPERM`).
+fn confined_deadline(plan: &Plan) -> bool {
+    /// `SCHED_DEADLINE` of linux/sched.h.
+    const DEADLINE: u32 = 6;
+    let deadline = plan.sched.scheduler.is_some_and(|attr| attr.policy == DEADLINE);
+    deadline && plan.cgroup.writes.iter().any(|write| write.file == "cpuset.cpus")
 }
 
 /// The words of a program that did not run: runc's where callers grep for them, with the reason
@@ -180,7 +192,11 @@ fn exec_words(name: &str, failure: Failure, detail: &Detail) -> Error {
         }
         Why::Errno => (cause, String::new()),
     };
-    let cause = Cause::Worded(failure.errno, format!("exec: {name:?}: {said}"));
+    // Go's words: those of its search along PATH, and those of execve itself.
+    let looked_up = matches!(why, Why::NotFound | Why::Directory | Why::NotExecutable);
+    let words =
+        if looked_up { format!("exec: {name:?}: {said}") } else { format!("exec {name}: {said}") };
+    let cause = Cause::Worded(failure.errno, words);
     let error = Error { step: Step::Exec, on: String::new(), cause, hint: None };
     if hint.is_empty() { error } else { error.hint(hint) }
 }

@@ -102,7 +102,7 @@ fn cap_sets(process: &Process, grantable: Grantable, warnings: &mut Vec<String>)
         let asked = asked.as_ref().map_or(0, mask);
         let refused = asked & !within;
         if refused != 0 {
-            let names = names(refused);
+            let names = names(refused).join(", ");
             warnings.push(format!("process.capabilities.{set}: {names} left out: {why}"));
         }
         asked & within
@@ -113,12 +113,16 @@ fn cap_sets(process: &Process, grantable: Grantable, warnings: &mut Vec<String>)
     let inheritable = grant("inheritable", asked.inheritable(), grantable.caps, held);
     let effective =
         grant("effective", asked.effective(), permitted, "it is not in the permitted set");
-    let ambient = grant(
-        "ambient",
-        asked.ambient(),
-        permitted & inheritable,
-        "it is not in both the permitted and the inheritable set",
-    );
+    let within = permitted & inheritable;
+    let ambient = asked.ambient().as_ref().map_or(0, mask);
+    for name in names(ambient & !within) {
+        // runc's words.
+        warnings.push(format!(
+            "can't raise ambient capability {name}: it is not in both the permitted and the \
+             inheritable set"
+        ));
+    }
+    let ambient = ambient & within;
     CapSets { bounding, effective, inheritable, permitted, ambient }
 }
 
@@ -139,10 +143,10 @@ fn number(name: &str) -> Option<u8> {
         .map(|cap| cap.index())
 }
 
-fn names(mask: u64) -> String {
+fn names(mask: u64) -> Vec<String> {
     let mut all: Vec<_> = caps::all().into_iter().filter(|cap| mask & cap.bitmask() != 0).collect();
     all.sort_by_key(caps::Capability::index);
-    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    all.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]
@@ -196,5 +200,6 @@ mod tests {
         );
         assert_eq!(warnings.len(), 3, "{warnings:?}");
         assert!(warnings[0].contains("CAP_SYS_RESOURCE"));
+        assert!(warnings[2].starts_with("can't raise ambient capability CAP_KILL: "));
     }
 }

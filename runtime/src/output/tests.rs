@@ -35,7 +35,7 @@ fn logged(name: &str, mut global: Global, write: impl Fn(&Log)) -> String {
     let path = file(name);
     let _ = std::fs::remove_file(&path);
     global.log = Some(format!("file:{}", path.display()));
-    write(&Log::open(&global, true).unwrap());
+    write(&Log::open(&global).unwrap());
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     text
@@ -97,12 +97,11 @@ fn debug_reaches_the_log_when_asked_for() {
 }
 
 #[test]
-fn stderr_shared_with_the_container_stays_clean() {
-    let shared = Log::open(&global(), true).unwrap();
-    assert!(!shared.wants(Level::Warning));
-    assert!(Log::open(&global(), false).unwrap().wants(Level::Warning));
+fn warnings_go_to_stderr_unless_there_is_a_file() {
+    let plain = Log::open(&global()).unwrap();
+    assert!(plain.wants(Level::Warning) && !plain.wants(Level::Info));
     let debug = Global { debug: true, ..global() };
-    assert!(Log::open(&debug, true).unwrap().wants(Level::Debug));
+    assert!(Log::open(&debug).unwrap().wants(Level::Debug));
 }
 
 #[test]
@@ -121,12 +120,12 @@ fn flags_that_cannot_be_followed_are_refused() {
         ("log-level", Global { log_level: Some("loud".into()), ..global() }),
         ("log", Global { log: Some("journald:x".into()), ..global() }),
     ] {
-        let error = Log::open(&bad, false).unwrap_err();
+        let error = Log::open(&bad).unwrap_err();
         assert!(error.to_string().starts_with(&format!("invalid {flag}: ")), "{error}");
         assert!(error.hint.is_some());
     }
     let bad = Global { log: Some("/nonexistent/log".into()), ..global() };
-    let error = Log::open(&bad, false).unwrap_err();
+    let error = Log::open(&bad).unwrap_err();
     assert_eq!(error.to_string(), "write log file /nonexistent/log: no such file or directory");
 }
 

@@ -103,6 +103,20 @@ fn a_capability_the_caller_lacks_is_left_out() {
     assert!(c.output.log.contains("CAP_SYS_RESOURCE"), "{}", c.output.log);
 }
 
+/// What is not inheritable cannot be ambient: a warning in runc's words, and the container runs.
+#[test]
+fn an_ambient_capability_that_is_not_inheritable_is_left_out() {
+    need!(root);
+    let both = json!(["CAP_KILL", "CAP_CHOWN"]);
+    let c = with(json!({ "bounding": both, "permitted": both, "effective": both,
+        "inheritable": ["CAP_KILL"], "ambient": both }))
+    .global(&["--debug"])
+    .run();
+    assert_eq!(set(&c, "CapAmb"), capability_mask(&["CAP_KILL"]));
+    let said = format!("{}{}", c.output.log, c.output.stderr);
+    assert!(said.contains("can't raise ambient capability CAP_CHOWN: "), "{said}");
+}
+
 /// A plain user has no capabilities unless they are ambient.
 #[test]
 fn a_plain_user_has_none() {
