@@ -90,8 +90,7 @@ fn subject(plan: &Plan, failure: &Failure) -> String {
                 .map(ToString::to_string)
                 .unwrap_or_default()
         }
-        Step::Label if failure.item == 0 => "apparmor".into(),
-        Step::Label => "selinux".into(),
+        Step::Label => label(plan, failure.item),
         Step::Scheduler => ["scheduler", "ioPriority", "memoryPolicy"]
             .get(failure.index())
             .map_or_else(String::new, ToString::to_string),
@@ -108,6 +107,16 @@ fn subject(plan: &Plan, failure: &Failure) -> String {
     }
 }
 
+/// The profile or label that was refused, as the configuration has it.
+fn label(plan: &Plan, item: u32) -> String {
+    let security = plan.security.as_ref();
+    let (module, label) = match item {
+        0 => ("apparmor", security.and_then(|security| security.apparmor.as_ref())),
+        _ => ("selinux", security.and_then(|security| security.selinux.as_ref())),
+    };
+    format!("{module} {}", text(label).trim_start_matches("exec "))
+}
+
 fn capability(number: u32) -> String {
     let named = caps::all().into_iter().find(|cap| u32::from(cap.index()) == number);
     named.map_or_else(|| "sets".into(), |cap| cap.to_string())
@@ -120,6 +129,7 @@ fn hint(plan: &Plan, failure: &Failure) -> Option<String> {
             "the key quota of this user is used up: raise kernel.keys.maxkeys, or pass \
              --no-new-keyring"
         }
+        (Step::Label, libc::ENOENT) => "load the profile with apparmor_parser(8)",
         (Step::Namespace, libc::EINVAL) if failure.item < stage::TIME_OFFSETS => {
             "the path must be a namespace of the type that linux.namespaces says"
         }

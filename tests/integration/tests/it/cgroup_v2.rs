@@ -88,12 +88,22 @@ fn a_missing_controller_is_an_error() {
     assert!(message.contains("moon"), "{message}");
 }
 
-/// v1-only values do not stop a container on v2: swappiness, the OOM killer's switch.
+/// Values that only v1 has are refused by name; they are never dropped in silence.
+///
+/// runc: passes them over.
 #[test]
-fn values_of_v1_alone_are_passed_over() {
-    need!(root, cgroup_v2, controller("memory"));
-    let c = with("memory", json!({ "limit": 64 << 20, "kernel": 1 << 20, "kernelTCP": 1 << 20 }));
-    assert_eq!(c.status(), "created");
+fn values_of_v1_alone_are_refused() {
+    need!(root, cgroup_v2);
+    for (field, value) in [
+        ("kernel", json!(1 << 20)),
+        ("kernelTCP", json!(1 << 20)),
+        ("swappiness", json!(10)),
+        ("disableOOMKiller", json!(true)),
+    ] {
+        let message =
+            Bundle::new().edit(|c| c["linux"]["resources"]["memory"][field] = value).refused();
+        assert!(message.contains(field), "{message}");
+    }
 }
 
 /// Device rules are a BPF program: nothing but the default nodes opens.
