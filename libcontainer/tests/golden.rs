@@ -3,7 +3,6 @@
 //! Each `tests/golden/NAME.config.json` has the plan beside it in `NAME.plan.json`. A change of
 //! the plan shows as a diff of that file: `BLESS=1 cargo test --test golden` writes them anew.
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test by panicking")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,10 @@
 //! What a compiled filter does, against the rules themselves and against libseccomp.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod differential;
 mod generate;
