@@ -6,6 +6,9 @@
 //! (CVE-2021-30465, CVE-2024-45310, CVE-2025-31133, CVE-2025-52565, CVE-2025-52881,
 //! CVE-2026-41579).
 //!
+//! Linux 5.12 (mount_setattr(2)) is needed; mount(2) remains for parameters that fsconfig(2) does not
+//! take, by a descriptor's path.
+//!
 //! In the parent, before clone:
 //! - [`Work::prepare`]`(&Mounts) -> Result<Work>`: room for descriptors, ids of mapped mounts, the
 //!   helper for sources that only the host's root reaches; [`Work::take_helper`] keeps it alive.

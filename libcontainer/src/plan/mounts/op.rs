@@ -60,7 +60,7 @@ pub enum Place {
     Plain,
     /// procfs and sysfs: an ordinary directory, no link on the way (CVE-2019-19921).
     Directory,
-    /// A file of [the list](PROC_FILES) in the container's procfs.
+    /// A file that may be covered in the container's procfs.
     ProcFile,
 }
 
