@@ -17,6 +17,7 @@ use crate::{
     host::Host,
     known::{Known, Name},
     runtime::Files,
+    seccompless::wrapper,
     select::Selection,
     tap::{Result as Verdict, Tap},
     world::{kill_orphans, output, remove_tree, wait_child, which},
@@ -34,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) only: Selection,
     /// Time limit of each test.
     pub(crate) limit: Duration,
+    /// Take the profiles out of the bundles.
+    pub(crate) without_seccomp: bool,
     /// Print JSON instead of a table.
     pub(crate) json: bool,
     /// Scratch directory.
@@ -69,6 +72,10 @@ pub(crate) fn run(options: &Options, known: &Known) -> io::Result<bool> {
     let name = options.name.as_deref().unwrap_or(&file_name);
     let key = Name::new(name, version.rsplit(' ').next().unwrap_or_default());
     let host = Host::probe()?;
+    let runtime = match options.without_seccomp {
+        true => wrapper(&options.work, &runtime)?,
+        false => runtime.clone(),
+    };
     if !options.json {
         println!("{version} as {name}: {} tests of {}", tests.len(), checkout.display());
         println!(

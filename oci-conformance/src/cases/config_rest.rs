@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    case::{Case, Check, Level::Must, Verdict, ensure, must, other},
+    bundle::Bundle,
+    case::{Case, Check, Level::Must, Not, Verdict, ensure, must, other},
     cases::config_root::{AUTHOR, WINDOWS},
     runtime::Runtime,
 };
@@ -177,57 +178,84 @@ const fn bad(id: &'static str, what: &'static str) -> Case {
     Case { id, section: VALUES, level: Must, text, what, check: Check::Of(refused, what) }
 }
 
-/// Where the wrong value of a row stands, and what it is.
-fn value(what: &str) -> (&'static str, Value) {
-    let filter = |action: &str| json!([{"names": ["getcwd"], "action": action}]);
-    let seccomp = |arch: &str, calls: Value| json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": [arch], "syscalls": calls});
+/// A place in the configuration, a wrong value for it, and a right one.
+fn value(what: &str) -> (&'static str, Value, Value) {
+    let device = |kind: &str| json!([{"type": kind, "path": "/dev/oc", "major": 1, "minor": 3}]);
+    let class = |class: &str| json!({"class": class, "priority": 1});
+    let policy = |mode: &str| json!({"mode": mode, "nodes": "0"});
     match what {
-        "args is a string" => ("/process/args", json!("/probe")),
-        "env has a number" => ("/process/env", json!(["A=1", 2])),
-        "a negative uid" => ("/process/user/uid", json!(-1)),
-        "an uid beyond 32 bits" => ("/process/user/uid", json!(1_u64 << 33)),
-        "terminal is a string" => ("/process/terminal", json!("no")),
-        "mounts is an object" => ("/mounts", json!({"destination": "/mnt"})),
-        "root is a string" => ("/root", json!("rootfs")),
-        "oomScoreAdj beyond its range" => ("/process/oomScoreAdj", json!(5000)),
+        "args is a string" => ("/process/args", json!("/probe"), json!(["/probe"])),
+        "env has a number" => ("/process/env", json!(["A=1", 2]), json!(["A=1"])),
+        "a negative uid" => ("/process/user/uid", json!(-1), json!(1)),
+        "an uid beyond 32 bits" => ("/process/user/uid", json!(1_u64 << 33), json!(1)),
+        "terminal is a string" => ("/process/terminal", json!("no"), json!(false)),
+        "mounts is an object" => (
+            "/mounts",
+            json!({"destination": "/proc", "type": "proc"}),
+            json!([{"destination": "/proc", "type": "proc"}]),
+        ),
+        "root is a string" => ("/root", json!("rootfs"), json!({"path": "rootfs"})),
+        "oomScoreAdj beyond its range" => ("/process/oomScoreAdj", json!(5000), json!(500)),
         "an unknown scheduling policy" => {
-            ("/process/scheduler", json!({"policy": "SCHED_NO_SUCH"}))
+            let policy = |name: &str| json!({"policy": name});
+            ("/process/scheduler", policy("SCHED_NO_SUCH"), policy("SCHED_OTHER"))
         }
         "an unknown I/O class" => {
-            ("/process/ioPriority", json!({"class": "IOPRIO_CLASS_NO_SUCH", "priority": 1}))
+            ("/process/ioPriority", class("IOPRIO_CLASS_NO_SUCH"), class("IOPRIO_CLASS_BE"))
         }
-        "a hostname longer than the kernel takes" => ("/hostname", json!("h".repeat(65))),
-        "an unknown namespace type" => ("/linux/namespaces", json!([{"type": "no-such"}])),
-        "an unknown rootfsPropagation" => ("/linux/rootfsPropagation", json!("no-such")),
-        "an unknown device type" => {
-            ("/linux/devices", json!([{"type": "z", "path": "/dev/oc", "major": 1, "minor": 3}]))
+        "a hostname longer than the kernel takes" => {
+            ("/hostname", json!("h".repeat(65)), json!("h".repeat(64)))
         }
-        "an unknown personality" => ("/linux/personality", json!({"domain": "LINUX16"})),
-        "an unknown memory policy" => ("/linux/memoryPolicy", json!({"mode": "MPOL_NO_SUCH"})),
-        "an unknown seccomp action" => {
-            ("/linux/seccomp", seccomp("SCMP_ARCH_X86_64", filter("SCMP_ACT_NO_SUCH")))
+        "an unknown namespace type" => {
+            ("/linux/namespaces/4", json!({"type": "no-such"}), json!({"type": "mount"}))
         }
-        "an unknown seccomp architecture" => {
-            ("/linux/seccomp", seccomp("SCMP_ARCH_NO_SUCH", filter("SCMP_ACT_ERRNO")))
+        "an unknown rootfsPropagation" => {
+            ("/linux/rootfsPropagation", json!("no-such"), json!("private"))
         }
-        "an unknown seccomp operator" => {
-            let args = json!([{"index": 0, "value": 1, "op": "SCMP_CMP_NO_SUCH"}]);
-            let call = json!([{"names": ["getcwd"], "action": "SCMP_ACT_ERRNO", "args": args}]);
-            ("/linux/seccomp", seccomp("SCMP_ARCH_X86_64", call))
+        "an unknown device type" => ("/linux/devices", device("z"), device("c")),
+        "an unknown personality" => {
+            let domain = |name: &str| json!({"domain": name});
+            ("/linux/personality", domain("LINUX16"), domain("LINUX"))
         }
-        "an unknown clock in timeOffsets" => {
-            ("/linux/timeOffsets", json!({"no-such": {"secs": 1}}))
+        "an unknown memory policy" => {
+            ("/linux/memoryPolicy", policy("MPOL_NO_SUCH"), policy("MPOL_BIND"))
         }
-        _ => ("/hooks", json!(["/bin/true"])),
+        _ if what.contains("seccomp") => seccomp(what),
+        "an unknown clock in timeOffsets" => (
+            "/linux/timeOffsets",
+            json!({"no-such": {"secs": 1}}),
+            json!({"boottime": {"secs": 1}}),
+        ),
+        _ => ("/hooks", json!(["/bin/true"]), json!({})),
     }
 }
 
+/// The rows about seccomp: one word of a whole profile is wrong.
+fn seccomp(what: &str) -> (&'static str, Value, Value) {
+    let profile = |arch: &str, action: &str, op: &str| {
+        let args = json!([{"index": 0, "value": 1, "op": op}]);
+        let call = json!([{"names": ["mkdir"], "action": action, "args": args}]);
+        json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": [arch], "syscalls": call})
+    };
+    let (arch, action, op) = ("SCMP_ARCH_X86_64", "SCMP_ACT_ERRNO", "SCMP_CMP_EQ");
+    let wrong = match what {
+        "an unknown seccomp action" => profile(arch, "SCMP_ACT_NO_SUCH", op),
+        "an unknown seccomp architecture" => profile("SCMP_ARCH_NO_SUCH", action, op),
+        _ => profile(arch, action, "SCMP_CMP_NO_SUCH"),
+    };
+    ("/linux/seccomp", wrong, profile(arch, action, op))
+}
+
+/// The wrong value must be refused for what is wrong with it: the right one is taken.
 fn refused(runtime: &Runtime, what: &'static str) -> Verdict {
-    let (pointer, wrong) = value(what);
-    let bundle = runtime.bundle()?;
-    let bundle =
-        if pointer == "/linux/timeOffsets" { bundle.namespace("time", "") } else { bundle };
-    bundle.set(pointer, wrong).refused(true, what)
+    let (pointer, wrong, right) = value(what);
+    let made = || -> Result<Bundle<'_>, Not> {
+        let bundle = runtime.bundle()?;
+        Ok(if pointer.ends_with("timeOffsets") { bundle.namespace("time", "") } else { bundle })
+    };
+    let said = made()?.set(pointer, right).call_create(&[])?;
+    ensure!(said.ok(), "a right value is refused, too: {}", said.words());
+    made()?.set(pointer, wrong).refused(true, what)
 }
 
 fn hostname(runtime: &Runtime) -> Verdict {

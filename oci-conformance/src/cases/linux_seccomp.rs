@@ -168,32 +168,51 @@ fn with(runtime: &Runtime, profile: Value) -> Result<Bundle<'_>, Not> {
     Ok(runtime.bundle()?.set("/linux/seccomp", profile))
 }
 
+/// The wrong profile must be refused for what is wrong with it: the right one is taken.
+fn refused(runtime: &Runtime, right: Value, wrong: Value, why: &str) -> Verdict {
+    let said = with(runtime, right)?.call_create(&[])?;
+    ensure!(said.ok(), "the profile without that fault is refused, too: {}", said.words());
+    with(runtime, wrong)?.refused(true, why)
+}
+
+/// A profile that refuses one system call.
+fn plain() -> Value {
+    profile("SCMP_ACT_ALLOW", json!([{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}]))
+}
+
 fn no_default(runtime: &Runtime) -> Verdict {
-    with(runtime, json!({"syscalls": []}))?.refused(true, "a profile without defaultAction")
+    let mut wrong = plain();
+    if let Some(profile) = wrong.as_object_mut() {
+        profile.remove("defaultAction");
+    }
+    refused(runtime, plain(), wrong, "a profile without defaultAction")
 }
 
 fn default_errno(runtime: &Runtime) -> Verdict {
-    let mut profile = profile("SCMP_ACT_ALLOW", json!([]));
-    profile["defaultErrnoRet"] = json!(5);
-    with(runtime, profile)?.refused(true, "defaultErrnoRet with SCMP_ACT_ALLOW")
+    let mut wrong = plain();
+    wrong["defaultErrnoRet"] = json!(5);
+    refused(runtime, plain(), wrong, "defaultErrnoRet with SCMP_ACT_ALLOW")
 }
 
 fn rule_errno(runtime: &Runtime) -> Verdict {
-    let rule = json!([{"names": ["getcwd"], "action": "SCMP_ACT_ALLOW", "errnoRet": 5}]);
-    with(runtime, profile("SCMP_ACT_ERRNO", rule))?.refused(true, "errnoRet with SCMP_ACT_ALLOW")
+    let rule = |action: &str| json!([{"names": ["mkdir"], "action": action, "errnoRet": 5}]);
+    let right = profile("SCMP_ACT_ALLOW", rule("SCMP_ACT_ERRNO"));
+    let wrong = profile("SCMP_ACT_LOG", rule("SCMP_ACT_ALLOW"));
+    refused(runtime, right, wrong, "errnoRet with SCMP_ACT_ALLOW")
 }
 
 fn metadata_alone(runtime: &Runtime) -> Verdict {
-    let mut profile = profile("SCMP_ACT_ALLOW", json!([]));
-    profile["listenerMetadata"] = json!("data");
-    with(runtime, profile)?.refused(true, "listenerMetadata without listenerPath")
+    let mut wrong = plain();
+    wrong["listenerMetadata"] = json!("data");
+    refused(runtime, plain(), wrong, "listenerMetadata without listenerPath")
 }
 
 fn no_names(runtime: &Runtime) -> Verdict {
-    let rule = json!([{"names": [], "action": "SCMP_ACT_ERRNO"}]);
-    with(runtime, profile("SCMP_ACT_ALLOW", rule))?.refused(true, "a rule with no names")?;
-    let rule = json!([{"action": "SCMP_ACT_ERRNO"}]);
-    with(runtime, profile("SCMP_ACT_ALLOW", rule))?.refused(true, "a rule without names")
+    let wrong = |rule: Value| profile("SCMP_ACT_ALLOW", json!([rule]));
+    let empty = wrong(json!({"names": [], "action": "SCMP_ACT_ERRNO"}));
+    refused(runtime, plain(), empty, "a rule with no names")?;
+    let absent = wrong(json!({"action": "SCMP_ACT_ERRNO"}));
+    refused(runtime, plain(), absent, "a rule without names")
 }
 
 /// How a mkdir(2) comes out, and how the program ends, with one rule for it. No runtime calls it
@@ -307,7 +326,7 @@ fn no_listener(runtime: &Runtime) -> Verdict {
     let rule = json!([{"names": ["sethostname"], "action": "SCMP_ACT_NOTIFY"}]);
     let mut profile = profile("SCMP_ACT_ALLOW", rule);
     profile["listenerPath"] = json!("/nowhere/agent.sock");
-    with(runtime, profile)?.refused(true, "a listener that is not there")
+    refused(runtime, plain(), profile, "a listener that is not there")
 }
 
 fn descriptor(runtime: &Runtime) -> Verdict {
