@@ -1,9 +1,8 @@
 //! What the user and the caller read: the log file, stderr, and the words of a failure.
 //!
 //! An error is printed once, by [`Log::failure`]: on stderr as text and in `--log` as one line.
-//! podman reads the whole log file as one JSON object, so nothing but that error is written there
-//! unless more was asked for. `create` and `run` share their stderr with the container: they warn
-//! there only when a level was asked for.
+//! podman reads the whole log file as one JSON object, so nothing but that error is written to a
+//! JSON log unless more was asked for. Warnings go where errors go: to the file, else to stderr.
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
