@@ -106,7 +106,7 @@ const LINKS: [(&str, &str); 6] = [
 ///
 /// # Errors
 /// A device whose type, number or path cannot be made.
-pub fn build(devices: &[LinuxDevice], bind: bool, notes: &mut Vec<String>) -> Result<Dev> {
+pub fn build(devices: &[LinuxDevice], bind: bool) -> Result<Dev> {
     let mut asked = Vec::new();
     for (index, device) in devices.iter().enumerate() {
         if device.path().as_os_str().is_empty() {
@@ -115,9 +115,8 @@ pub fn build(devices: &[LinuxDevice], bind: bool, notes: &mut Vec<String>) -> Re
         let node = node(device, bind).map_err(|why| {
             Error::rule(Step::CheckConfig, format!("linux.devices[{index}]"), why)
         })?;
-        if node.path.is("dev/ptmx") {
-            notes.push("linux.devices: /dev/ptmx is always a link to pts/ptmx".into());
-        } else {
+        // Always a link to pts/ptmx; configurations that list it mean the same.
+        if !node.path.is("dev/ptmx") {
             asked.push(node);
         }
     }

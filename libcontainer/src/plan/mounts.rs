@@ -114,7 +114,7 @@ pub fn build(request: &Request<'_>) -> Result<Mounts> {
     let asked = linux.and_then(|linux| linux.devices().as_deref()).unwrap_or_default();
     let dev = match own_dev {
         true => None,
-        false => Some(devices::build(asked, request.user_namespace, &mut notes)?),
+        false => Some(devices::build(asked, request.user_namespace)?),
     };
     let masked = linux.and_then(|linux| linux.masked_paths().as_deref()).unwrap_or_default();
     let readonly = linux.and_then(|linux| linux.readonly_paths().as_deref()).unwrap_or_default();
