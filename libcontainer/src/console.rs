@@ -138,6 +138,8 @@ pub enum Purpose {
     Console,
     /// The pidfd of the container's init (`--pidfd-socket`).
     Pidfd,
+    /// The descriptor of a filter's notifications (`linux.seccomp.listenerPath`).
+    Listener,
 }
 
 impl Purpose {
@@ -145,6 +147,7 @@ impl Purpose {
         match self {
             Self::Console => "--console-socket",
             Self::Pidfd => "--pidfd-socket",
+            Self::Listener => "linux.seccomp.listenerPath",
         }
     }
 
@@ -152,6 +155,7 @@ impl Purpose {
         match self {
             Self::Console => Step::Console,
             Self::Pidfd => Step::Output,
+            Self::Listener => Step::Seccomp,
         }
     }
 }
@@ -192,6 +196,15 @@ impl FdSocket {
     /// As [`FdSocket::send_master`].
     pub fn send_pidfd(self, pidfd: impl AsFd, kind: &str) -> Result<()> {
         self.send(kind.as_bytes(), pidfd.as_fd())
+    }
+
+    /// Sends the descriptor of a filter's notifications with the state of the container's process,
+    /// and ends the connection.
+    ///
+    /// # Errors
+    /// As [`FdSocket::send_master`].
+    pub fn send_listener(self, state: &[u8], listener: impl AsFd) -> Result<()> {
+        self.send(state, listener.as_fd())
     }
 
     fn send(self, name: &[u8], file: BorrowedFd<'_>) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Init's side of the sync socket and of the start gate.
 //!
-//! Only read(2), write(2) and sendmsg(2) before the gate, only read and write at it: a system
-//! call filter that is already loaded cannot be in the way.
+//! Only read(2) and write(2), and sendmsg(2) where a descriptor goes along: a system call filter
+//! that is already loaded should not be in the way.
 
 use std::os::fd::BorrowedFd;
 
@@ -19,7 +19,8 @@ pub fn say(kit: &Kit, said: &Said, with: Option<BorrowedFd<'_>>) {
     let packet = said.encode();
     let _sent = match &kit.gate {
         Gate::Fifo { passed: true, result, .. } => fd::write_all(result, &packet),
-        _ => fd::send_with_fd(&kit.sync, &packet, with).map(drop),
+        _ if with.is_some() => fd::send_with_fd(&kit.sync, &packet, with).map(drop),
+        _ => fd::write_all(&kit.sync, &packet),
     };
 }
 

@@ -18,7 +18,7 @@ use crate::create::protocol::{Detail, Said};
 use crate::create::report::Failure;
 use crate::create::rootfs::proc::{ProcFs, open_private};
 use crate::create::stage::{self, Birth};
-use crate::create::{gate, identity, inside, program, tree};
+use crate::create::{filter, gate, identity, inside, program, tree};
 use crate::error::Step;
 use crate::plan::Plan;
 use crate::sys::shared::monotonic_ns;
@@ -37,6 +37,8 @@ pub struct Init<'a> {
     pub procfs: Option<ProcFs>,
     /// The candidate that will be executed.
     pub program: usize,
+    /// The descriptor of a filter's notifications; `u32::MAX` without.
+    pub listener: u32,
     /// The working directory must be tried again as the container's user.
     pub retry_cwd: bool,
 }
@@ -66,20 +68,30 @@ pub static STEPS: &[(Step, Run)] = &[
     (Step::User, inside::find_home),               // before limits on open files
     (Step::Cwd, tree::enter_cwd),                  // with the rights of root, as runc does
     (Step::Rlimit, identity::limit_resources),     // raising needs CAP_SYS_RESOURCE
+    (Step::Seccomp, filter::before_capabilities),  // without no_new_privs it needs CAP_SYS_ADMIN
     (Step::Capabilities, identity::drop_bounding), // needs CAP_SETPCAP
     (Step::User, identity::become_user),           // needs CAP_SETUID and CAP_SETGID
     (Step::Capabilities, identity::set_capabilities), // the last privilege goes here
     (Step::Cwd, tree::enter_cwd_as_user),          // a directory that only the user may enter
     (Step::Exec, inside::find_program),            // with the user's eyes
     (Step::Fds, inside::close_descriptors),        // nothing of the runtime is left to look into
+    (Step::Seccomp, filter::before_start),         // a listener: its creator is still here
     (Step::Start, gate::wait),                     // `created`; errors above are create's
     (Step::Hook, inside::start_container_hooks),   // after start, before the program
+    (Step::Exec, inside::unblock_signals),         // the program's mask is empty
+    (Step::Seccomp, filter::before_exec),          // last: only execve is under it
 ];
 
 /// Runs the steps and executes the program; never returns.
 pub fn run(birth: &mut Birth<'_>) -> ! {
-    let mut init =
-        Init { plan: birth.plan, kit: birth.kit, procfs: None, program: 0, retry_cwd: false };
+    let mut init = Init {
+        plan: birth.plan,
+        kit: birth.kit,
+        procfs: None,
+        program: 0,
+        listener: u32::MAX,
+        retry_cwd: false,
+    };
     let (failure, detail) = match settle(&mut init, birth.tasks).and_then(|()| steps(&mut init)) {
         Ok(()) => execute(&init),
         Err(failure) => (failure, inside::last_words(&init, failure)),
@@ -120,9 +132,6 @@ fn steps(init: &mut Init<'_>) -> Outcome {
 /// The execve; what comes back is its failure.
 fn execute(init: &Init<'_>) -> (Failure, Detail) {
     let none = Detail::default();
-    if let Err(e) = signal::restore(signal::SigSet::EMPTY) {
-        return (Failure::new(Step::Exec, 0, errno(&e)), none);
-    }
     let Some(process) = &init.plan.process else {
         return (program::failed(program::Why::NoProcess, libc::EINVAL), none);
     };
@@ -189,7 +198,7 @@ mod tests {
         let order: Vec<Step> = STEPS.iter().map(|(step, _)| *step).collect();
         let first = |step| order.iter().position(|other| *other == step).unwrap();
         let last = |step| order.iter().rposition(|other| *other == step).unwrap();
-        assert_eq!(order.len(), 29);
+        assert_eq!(order.len(), 33);
         assert!(first(Step::Rootfs) < first(Step::Mount));
         assert!(last(Step::Mount) < first(Step::PivotRoot));
         assert!(first(Step::Sysctl) < first(Step::Mask));
@@ -197,6 +206,9 @@ mod tests {
         assert!(first(Step::Label) < first(Step::Capabilities));
         assert!(first(Step::User) < last(Step::Capabilities));
         assert!(last(Step::Capabilities) < first(Step::Exec));
-        assert_eq!(order[order.len() - 2..], [Step::Start, Step::Hook]);
+        assert!(first(Step::Seccomp) < first(Step::User).max(last(Step::Capabilities)));
+        assert!(first(Step::Label) < first(Step::Seccomp));
+        let end = [Step::Seccomp, Step::Start, Step::Hook, Step::Exec, Step::Seccomp];
+        assert_eq!(order[order.len() - 5..], end);
     }
 }

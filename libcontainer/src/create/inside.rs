@@ -18,7 +18,7 @@ use crate::hooks::inside as hooks;
 use crate::net;
 use crate::plan::hooks::Kind as HookKind;
 use crate::plan::namespaces::Kind;
-use crate::sys::{clone, fd, tty};
+use crate::sys::{clone, fd, signal, tty};
 
 /// A new network namespace has its loopback down.
 pub fn loopback_up(init: &mut Init<'_>) -> Outcome {
@@ -105,7 +105,9 @@ pub fn close_descriptors(init: &mut Init<'_>) -> Outcome {
         Gate::Fifo { start, result, .. } => (Some(start), Some(result)),
     };
     let number = |fd: Option<&OwnedFd>| fd.map_or(u32::MAX, |fd| fd.as_raw_fd().unsigned_abs());
-    let mut keep = [Some(&init.kit.sync), start, result, init.kit.hook_state.as_ref()].map(number);
+    let mut keep =
+        [Some(&init.kit.sync), start, result, init.kit.hook_state.as_ref(), None].map(number);
+    keep[4] = init.listener;
     keep.sort_unstable();
     close_but(3 + init.plan.preserve_fds, &keep).or_else(|e| fail(Step::Fds, 0, &e))
 }
@@ -126,6 +128,11 @@ pub fn start_container_hooks(init: &mut Init<'_>) -> Outcome {
     let hooks = &init.plan.hooks.start_container;
     let (env, state) = (&init.kit.envp, init.kit.hook_state.as_ref());
     hooks::run_all(HookKind::StartContainer, hooks, env, state)
+}
+
+/// Nothing of the runtime's signal mask is left to the program.
+pub fn unblock_signals(_: &mut Init<'_>) -> Outcome {
+    signal::restore(signal::SigSet::EMPTY).or_else(|e| fail(Step::Exec, 0, &e))
 }
 
 /// What a failed hook wrote; empty for other steps.

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::create::protocol::{Go, LEN, Said};
-use crate::create::report;
+use crate::create::{filter, report};
 use crate::error::{At, Error, Result, Step};
 use crate::plan::Plan;
 use crate::sys::clone::{self, Child, WaitStatus};
@@ -82,6 +82,7 @@ impl InitProcess {
         loop {
             match self.receive()? {
                 Some((Said::Console, master)) => self.console = master,
+                Some((Said::Listener(number), _)) => self.hand_over(plan, number)?,
                 Some((Said::Failed(failure, detail), _)) => {
                     return Err(report::words(plan, failure, &detail));
                 }
@@ -109,6 +110,13 @@ impl InitProcess {
             None => Ok(()),
             Some((Said::Failed(failure, detail), _)) => Err(report::words(plan, failure, &detail)),
             Some((said, _)) => Err(self.confused(said)),
+        }
+    }
+
+    fn hand_over(&self, plan: &Plan, number: i32) -> Result<()> {
+        match &self.child {
+            Some(child) => filter::hand_over(plan, child, number),
+            None => Err(self.confused(Said::Listener(number))),
         }
     }
 

@@ -11,6 +11,7 @@
 //!   device rules, hooks prestart, createRuntime
 //!          ── Go::Pivot ──────────────────────▶ hooks createContainer, pivot_root
 //!                              ◀─ Console+fd ─  only with a terminal: the pty master
+//!                              ◀─ Listener ───  only when the seccomp filter notifies
 //!                              ◀─ Ready ──────  everything is done but the execve
 //!   device rules, rlimits, state.json, pid file waits at the gate
 //!          ── Go::Start, or `start`'s fifo ───▶ seccomp, hooks startContainer, execve
@@ -53,6 +54,8 @@ pub enum Said {
     Rootfs,
     /// The pty master comes with this packet.
     Console,
+    /// A filter with this descriptor for its notifications was loaded.
+    Listener(i32),
     /// Waiting at the gate.
     Ready,
     /// A step failed.
@@ -94,6 +97,7 @@ impl Said {
             Said::Rootfs => (3, 0, 0, 0, None),
             Said::Console => (4, 0, 0, 0, None),
             Said::Ready => (5, 0, 0, 0, None),
+            Said::Listener(fd) => (7, 0, 0, *fd, None),
             Said::Failed(f, detail) => (6, f.step as u8, f.item, f.errno, Some(detail)),
         };
         let mut packet = [0; LEN];
@@ -118,6 +122,7 @@ impl Said {
             3 => Said::Rootfs,
             4 => Said::Console,
             5 => Said::Ready,
+            7 => Said::Listener(value),
             6 => {
                 let step = Step::from_number(packet[1])?;
                 let failure = Failure::new(step, u32::from_ne_bytes(word(4)), value);
@@ -141,6 +146,7 @@ mod tests {
             Said::Rootfs,
             Said::Console,
             Said::Ready,
+            Said::Listener(7),
             Said::Failed(failure, Detail::new(b"/bin/bash")),
         ] {
             assert_eq!(Said::decode(&said.encode()), Some(said));

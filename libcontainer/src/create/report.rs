@@ -62,7 +62,21 @@ pub fn words_after_gate(program: &str, failure: Failure, detail: &Detail) -> Opt
     match failure.step {
         Step::Exec => Some(exec_words(program, failure, detail)),
         Step::Hook => Some(hooks::inside_error(failure.item, detail.as_bytes())),
+        Step::Seccomp => Some(seccomp_words(failure)),
         _ => None,
+    }
+}
+
+fn seccomp_words(failure: Failure) -> Error {
+    let error = io::Error::from_raw_os_error(failure.errno);
+    let error = Error::io(Step::Seccomp, "load filter", error);
+    match failure.errno {
+        libc::EACCES => error.hint("without process.noNewPrivileges it needs CAP_SYS_ADMIN"),
+        libc::EINVAL | libc::ENOSYS => {
+            error.hint("this kernel lacks filters, or a flag or action of linux.seccomp")
+        }
+        libc::EBUSY => error.hint("the caller is under a filter with a listener of its own"),
+        _ => error,
     }
 }
 

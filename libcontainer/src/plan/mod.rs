@@ -17,6 +17,7 @@ pub mod net;
 pub mod paths;
 pub mod process;
 pub mod sched;
+pub mod seccomp;
 pub mod security;
 pub mod text;
 
@@ -104,6 +105,8 @@ pub struct Plan {
     pub process: Option<process::ProcessPlan>,
     /// What the program may do.
     pub security: Option<security::SecurityPlan>,
+    /// The system call filter.
+    pub seccomp: Option<seccomp::SeccompPlan>,
     /// How it is scheduled.
     pub sched: sched::SchedPlan,
     /// Host and domain name.
@@ -166,6 +169,7 @@ impl Plan {
             security: asked
                 .map(|asked| security::build(asked, grantable, &mut warnings))
                 .transpose()?,
+            seccomp: seccomp::build(linux, asked.is_some_and(no_new_privileges))?,
             sched: asked.map(|asked| sched::build(asked, linux)).transpose()?.unwrap_or_default(),
             names: names::names(oci),
             sysctls: names::sysctls(linux)?,
@@ -193,6 +197,10 @@ fn rootfs(spec: &Spec, options: &Options) -> Result<PathBuf> {
         Some(root) => Ok(options.bundle.join(root.path())),
         None => Err(Error::rule(Step::CheckConfig, "root", "is required on Linux")),
     }
+}
+
+fn no_new_privileges(process: &oci_spec::runtime::Process) -> bool {
+    process.no_new_privileges().unwrap_or(false)
 }
 
 fn annotations(spec: &Spec) -> BTreeMap<String, String> {

@@ -23,6 +23,7 @@ pub mod fd;
 pub mod mount;
 pub mod netlink;
 pub mod sched;
+pub mod seccomp;
 pub mod shared;
 pub mod signal;
 #[cfg(test)]

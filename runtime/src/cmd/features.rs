@@ -3,7 +3,9 @@
 //! About the runtime, not about this host or its kernel. Only JSON, only on stdout: CRI-O reads
 //! both streams as one.
 
+use corten_seccomp::{ARCHES, ActionName, FLAGS, Operator};
 use libcontainer::plan::mount_options;
+use libcontainer::sys::seccomp::knows_flag;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -59,6 +61,22 @@ struct Linux {
     net_devices: Value,
 }
 
+/// Flags are supported as far as the kernel knows them; all else is the compiler's.
+fn seccomp() -> Value {
+    let actions = ActionName::ALL.map(|action| action.0);
+    let operators = Operator::ALL.map(|operator| operator.0);
+    let archs: Vec<_> = ARCHES.iter().map(|arch| arch.name).collect();
+    let supported = FLAGS.iter().filter(|flag| knows_flag(flag.1)).map(|flag| flag.0);
+    json!({
+        "enabled": true,
+        "actions": actions,
+        "operators": operators,
+        "archs": archs,
+        "knownFlags": FLAGS.map(|flag| flag.0),
+        "supportedFlags": supported.collect::<Vec<_>>(),
+    })
+}
+
 fn collect() -> Features {
     let enabled = |enabled: bool| json!({ "enabled": enabled });
     let mut capabilities: Vec<_> = caps::all().into_iter().collect();
@@ -74,7 +92,7 @@ fn collect() -> Features {
             cgroup: json!({
                 "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true,
             }),
-            seccomp: enabled(false),
+            seccomp: seccomp(),
             apparmor: enabled(true),
             selinux: enabled(true),
             intel_rdt: json!({ "enabled": true, "schemata": true, "monitoring": true }),
@@ -106,7 +124,10 @@ pub(crate) fn features() -> String {
 
 #[cfg(test)]
 mod tests {
-    use oci_spec::runtime::{LinuxNamespaceType, MemoryPolicyFlagType, MemoryPolicyModeType};
+    use oci_spec::runtime::{
+        Arch, LinuxNamespaceType, LinuxSeccompAction, LinuxSeccompFilterFlag, LinuxSeccompOperator,
+        MemoryPolicyFlagType, MemoryPolicyModeType,
+    };
 
     use super::*;
 
@@ -137,6 +158,10 @@ mod tests {
         assert!(NAMESPACES.into_iter().all(known::<LinuxNamespaceType>));
         assert!(MEMORY_MODES.into_iter().all(known::<MemoryPolicyModeType>));
         assert!(MEMORY_FLAGS.into_iter().all(known::<MemoryPolicyFlagType>));
+        assert!(ARCHES.iter().all(|arch| known::<Arch>(arch.name)));
+        assert!(ActionName::ALL.iter().all(|action| known::<LinuxSeccompAction>(action.0)));
+        assert!(Operator::ALL.iter().all(|op| known::<LinuxSeccompOperator>(op.0)));
+        assert!(FLAGS.iter().all(|flag| known::<LinuxSeccompFilterFlag>(flag.0)));
         assert_eq!(NAMESPACES.len(), libcontainer::plan::namespaces::Kind::ALL.len());
     }
 }

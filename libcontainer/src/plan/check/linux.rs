@@ -26,12 +26,6 @@ pub(super) static RULES: &[Rule] = &[
         check: time_offsets_are_legal,
     },
     Rule {
-        field: "linux.seccomp",
-        words: "a system call filter is applied or the container is not made",
-        section: "config-linux.md, \"Seccomp\"",
-        check: seccomp_is_refused,
-    },
-    Rule {
         field: "linux.devices",
         words: "a device has an absolute path and one of the types c, b, u, p",
         section: "config-linux.md, \"Devices\"",
@@ -132,14 +126,6 @@ fn time_offsets_are_legal(asked: Asked<'_>) -> Verdict {
         })?;
     }
     Ok(())
-}
-
-fn seccomp_is_refused(asked: Asked<'_>) -> Verdict {
-    let seccomp = asked.linux().and_then(|linux| linux.seccomp().as_ref());
-    ensure(seccomp.is_none(), || {
-        Fault::new("this version cannot apply a seccomp profile, and will not run without it")
-            .hint("remove linux.seccomp (engines: seccomp=unconfined), or use a later version")
-    })
 }
 
 fn devices_are_legal(linux: &Linux) -> Verdict {

@@ -160,12 +160,6 @@ const BROKEN: &[(&str, &str, &str, &str)] = &[
     (
         "",
         "",
-        r#""seccomp":{"defaultAction":"SCMP_ACT_ALLOW"}"#,
-        "linux.seccomp: this version cannot",
-    ),
-    (
-        "",
-        "",
         r#""devices":[{"path":"dev/x","type":"c"}]"#,
         "devices[0]: path \"dev/x\" is not absolute",
     ),

@@ -35,6 +35,7 @@ mod races;
 mod rootfs;
 mod run;
 mod scheduling;
+mod seccomp;
 mod security;
 mod spec;
 mod sysctl;
