@@ -285,10 +285,10 @@ fn spy(files: &str, caps: &[&str]) -> Container {
 }
 
 /// Ten containers made beside a spy, in its pid namespace; what it could write to.
-fn spied_on(spy: &Container) -> Vec<String> {
+fn spied_on(spy: &Container, program: &str) -> Vec<String> {
     let runtime = harness::runtime::path();
     let before = fs::read(&runtime).unwrap();
-    for program in ["/proc/self/exe", "/bin/probe"].repeat(5) {
+    for _ in 0..10 {
         let c = Bundle::new()
             .namespace("pid", &format!("/proc/{}/ns/pid", spy.pid()))
             .args(&[program, "pid"])
@@ -305,7 +305,7 @@ fn spied_on(spy: &Container) -> Vec<String> {
 fn cve_2019_5736_a_neighbour_cannot_write_to_the_runtime() {
     need!(root);
     let spy = spy("$p/exe", &["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"]);
-    assert_eq!(spied_on(&spy), [""; 0]);
+    assert_eq!(spied_on(&spy, "/proc/self/exe"), [""; 0]);
 }
 
 /// One that may not trace cannot open any descriptor of the runtime's (CVE-2016-9962).
@@ -322,7 +322,8 @@ fn cve_2016_9962_a_neighbour_cannot_open_descriptors() {
         "CAP_NET_BIND_SERVICE",
     ];
     let spy = spy("$p/fd/[3-9]*", &caps);
-    assert_eq!(spied_on(&spy), [""; 0]);
+    // A program that opens nothing itself: its own files would be no secret.
+    assert_eq!(spied_on(&spy, "/bin/true"), [""; 0]);
 }
 
 /// The directory of the notify socket, and a false `/run`, of the image (CVE-2025-24965 class).
