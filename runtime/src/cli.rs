@@ -88,17 +88,18 @@ pub(crate) fn all() -> clap::Command {
 
 fn define(wanted: impl Fn(&str) -> bool) -> clap::Command {
     let root = clap::Command::new(NAME)
-        .about("Open Container Initiative runtime")
         .help_template(HELP)
         .after_help(AFTER_HELP)
         .disable_version_flag(true);
-    Global::augment_args(root).subcommands(VERBS.iter().map(|verb| {
-        let command = clap::Command::new(verb.name).about(verb.about);
-        if !wanted(verb.name) {
-            return command;
+    // What a command is about is said last: the flags bring the comment of their own struct along.
+    let root = Global::augment_args(root).about("Open Container Initiative runtime");
+    root.subcommands(VERBS.iter().map(|verb| {
+        let mut command = clap::Command::new(verb.name);
+        if wanted(verb.name) {
+            let title = format!("{NAME} {}", verb.name);
+            command = (verb.define)(command.help_template(HELP).display_name(title));
         }
-        let title = format!("{NAME} {}", verb.name);
-        (verb.define)(command.help_template(HELP).display_name(title))
+        command.about(verb.about)
     }))
 }
 

@@ -104,6 +104,13 @@ impl Rules {
         let field = |member: &str| format!("syscalls[{at}].{member}");
         let action = Action::new(asked.action, asked.errno_ret, &field("errnoRet"))?;
         let alternatives = alternatives(&asked.args, &field("args"))?;
+        if asked.names.is_empty() {
+            return Err(Error::new(
+                field("names"),
+                "has no system call",
+                "name at least one, or drop the rule",
+            ));
+        }
         for name in &asked.names {
             if name.is_empty() {
                 let hint = "name a system call";

@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::create::kit::Kit;
-use crate::create::protocol::{Detail, Said};
+use crate::create::protocol::{Detail, Go, Said};
 use crate::create::report::Failure;
 use crate::create::rootfs::proc::{ProcFs, open_private};
 use crate::create::stage::{self, Birth};
@@ -102,8 +102,10 @@ pub fn run(birth: &mut Birth<'_>) -> ! {
 
 /// What every first process does, before any step.
 fn settle(init: &mut Init<'_>, tasks: &[OwnedFd]) -> Outcome {
-    if !init.kit.entered {
-        // The bridge has done both before us.
+    if init.kit.entered {
+        // The bridge has done the rest before us. It speaks on the same socket: it goes first.
+        gate::hear(init.kit, Go::Known)?;
+    } else {
         close_parents_end(init.kit)?;
         inside::join_cgroups(tasks)?;
     }

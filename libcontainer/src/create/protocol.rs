@@ -6,6 +6,7 @@
 //!   write uid_map, gid_map     ◀─ NeedMaps ───  bridge only: a user namespace was made
 //!          ── Go::Mapped ─────────────────────▶ become root of the user namespace
 //!                              ◀─ Born(pid) ──  bridge only: init is the parent's child
+//!          ── Go::Known ──────────────────────▶ bridge only: init may speak, its name was heard
 //!   net devices                                 meanwhile: keyring, lo, mounts, devices
 //!                              ◀─ Rootfs ─────  only with hooks that run before pivot_root
 //!   device rules, hooks prestart, createRuntime
@@ -36,6 +37,8 @@ pub const DETAIL: usize = 1008;
 pub enum Go {
     /// The id maps are written.
     Mapped = b'm',
+    /// The parent has heard of init from the bridge: what init says cannot overtake that any more.
+    Known = b'k',
     /// The hooks of the runtime's namespace are done.
     Pivot = b'p',
     /// Execute the program.

@@ -103,6 +103,7 @@ fn cross(plan: &Plan, mut init: InitProcess, child: clone::Child) -> Result<Init
     if let Some(bridge) = init.adopt(clone::Child { pid, pidfd }) {
         clone::wait_pidfd(&bridge.pidfd).at(Step::Wait, || "bridge")?;
     }
+    init.tell(Go::Known)?;
     Ok(init)
 }
 

@@ -2,7 +2,6 @@
 # Docker: run, foreground and detached, exit codes, logs, limits, networks, stop, kill, removal.
 #
 # Sourced by `run` inside the private namespaces. The runtime is the daemon's default one, by --add-runtime.
-# Seccomp is unconfined throughout: the runtime refuses profiles until it compiles them.
 
 image=localhost/corten-check:1
 export DOCKER_HOST=unix://$WORK/d.sock DOCKER_CONFIG=$WORK/client
@@ -16,7 +15,7 @@ daemon() {
     eventually 60 docker version >/dev/null 2>&1
 }
 
-run=(docker run --security-opt seccomp=unconfined --network none)
+run=(docker run --network none)
 once=("${run[@]}" --rm)
 state() { docker inspect --format "{{.State.$2}}" "$1"; }
 pid_of() { state "$1" Pid; }
@@ -33,7 +32,7 @@ expect "the runtime is the default one" 0 '^alt$' docker info --format '{{.Defau
 # The daemon keeps a network namespace of its own mounted once a container has used the host's network;
 # this makes it, before the list of mounts that leftovers are compared with.
 expect "the host's network is kept" 0 "^$(stat -Lc %i /proc/self/ns/net)$" \
-    docker run --rm --security-opt seccomp=unconfined --network host $image stat -Lc %i /proc/self/ns/net
+    docker run --rm --network host $image stat -Lc %i /proc/self/ns/net
 expect "no network is none" 0 '^lo$' "${once[@]}" $image ls /sys/class/net
 mounts >"$WORK/mounts"
 
@@ -91,7 +90,7 @@ judge "processes are limited" 0 '^77$' 0 "$(cgroup_file pids pids.max pids.max "
 judge "processor time is limited" 0 '^50000' 0 "$(cgroup_file cpu cpu.cfs_quota_us cpu.max "$cgroup" 2>&1)"
 
 # Namespaces of others.
-expect "another's namespaces are joined" 0 '^3$' docker run --rm --security-opt seccomp=unconfined \
+expect "another's namespaces are joined" 0 '^3$' docker run --rm \
     --network container:limits --pid container:limits $image sh -c \
     "n=0; for k in net pid; do [ \$(stat -Lc %i /proc/1/ns/\$k) = \$(stat -Lc %i /proc/self/ns/\$k) ] && n=\$((n + 1)); done
      grep -q sleep /proc/1/cmdline && n=\$((n + 1)); echo \$n"
@@ -101,9 +100,9 @@ expect "a removal by force ends it" 0 '^limits$' docker rm --force limits
 
 # A network: its namespace is set up by a prestart hook of Docker's.
 expect "the bridge gives an address" 0 'inet 172\.' \
-    docker run --rm --security-opt seccomp=unconfined --network bridge $image ip -4 addr show eth0
+    docker run --rm --network bridge $image ip -4 addr show eth0
 expect "a port is reached" 0 '^served$' bash -c "
-    docker run --detach --name web --security-opt seccomp=unconfined --network bridge $image \
+    docker run --detach --name web --network bridge $image \
         sh -c 'mkdir /w && echo served >/w/f && httpd -f -p 80 -h /w' >/dev/null
     address=\$(docker inspect --format '{{.NetworkSettings.IPAddress}}' web)
     for try in 1 2 3 4 5 6 7 8 9 10; do busybox wget -qO- http://\$address/f && break; sleep 0.3; done
@@ -131,7 +130,7 @@ expect "stop kills it when the time is over" 0 '^d2$' docker stop -t 1 d2
 judge "its exit status is 137" 0 '^137$' 0 "$(state d2 ExitCode)"
 expect "it is removed as well" 0 '^d2$' docker rm d2
 
-expect "one is created only" 0 '^[0-9a-f]{64}$' docker create --name d3 --security-opt seccomp=unconfined --network none $image sh -c 'echo late; exit 3'
+expect "one is created only" 0 '^[0-9a-f]{64}$' docker create --name d3 --network none $image sh -c 'echo late; exit 3'
 expect "start runs it in the foreground" 3 '^late$' docker start --attach d3
 expect "and it is removed" 0 '^d3$' docker rm d3
 
