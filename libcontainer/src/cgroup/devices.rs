@@ -43,6 +43,10 @@ impl Todo {
         Some(Self { rules, dir, reused, optional })
     }
 
+    pub(super) fn is_program(&self) -> bool {
+        matches!(self.rules, DevicePlan::Program { .. })
+    }
+
     pub(super) fn carry_out(&self, v2: Option<&Dir>) -> Result<()> {
         let done = match (&self.rules, v2) {
             (DevicePlan::List { list, .. }, _) => self.write_list(list),

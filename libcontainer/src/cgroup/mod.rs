@@ -169,8 +169,9 @@ impl Cgroup {
 
     /// Makes the device rules effective. They may follow the process, because only our own code
     /// runs in it until it executes the container's program; they must come before a hook, which
-    /// may allow more. Call it while init waits: v1 takes one rule after the other, the first
-    /// denies everything, and an init at work would meet `EPERM` at `/dev/null`.
+    /// may allow more. Unless [`Cgroup::limits_devices_at_once`], call it while init waits: v1 takes
+    /// one rule after the other, the first denies everything, and an init at work would meet `EPERM`
+    /// at `/dev/null`.
     ///
     /// # Errors
     /// The controller refuses a rule, or the kernel a program; tolerated where runc tolerates it:
@@ -178,6 +179,12 @@ impl Cgroup {
     /// rule of the bundle only allows.
     pub fn limit_devices(&self) -> Result<()> {
         self.devices.as_ref().map_or(Ok(()), |todo| todo.carry_out(self.v2.as_ref()))
+    }
+
+    /// Whether the device rules become effective as one: a program of v2, which allows at any
+    /// moment what init needs. Loading it takes a millisecond that init can use.
+    pub fn limits_devices_at_once(&self) -> bool {
+        self.devices.as_ref().is_none_or(devices::Todo::is_program)
     }
 
     /// Whether the kernel killed a process of the container for lack of memory: the reason to

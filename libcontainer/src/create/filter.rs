@@ -50,8 +50,8 @@ fn load(init: &mut Init<'_>, now: When) -> Outcome {
         Ok(None) => Ok(()),
         Ok(Some(listener)) => {
             say(init.kit, &Said::Listener(listener.as_raw_fd()), None);
-            // The parent may not have it yet; execve closes it.
-            init.listener = listener.into_raw_fd().unsigned_abs();
+            // Left open: the parent may not have it yet; execve closes it.
+            let _number = listener.into_raw_fd();
             Ok(())
         }
         Err(e) => fail(Step::Seccomp, 0, &e),

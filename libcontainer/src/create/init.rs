@@ -37,8 +37,6 @@ pub struct Init<'a> {
     pub procfs: Option<ProcFs>,
     /// The candidate that will be executed.
     pub program: usize,
-    /// The descriptor of a filter's notifications; `u32::MAX` without.
-    pub listener: u32,
     /// The working directory must be tried again as the container's user.
     pub retry_cwd: bool,
 }
@@ -64,17 +62,18 @@ pub static STEPS: &[(Step, Run)] = &[
     (Step::Capabilities, identity::no_new_privileges),
     (Step::Scheduler, identity::schedule), // needs CAP_SYS_NICE
     (Step::Personality, identity::set_personality),
-    (Step::Fds, identity::own_stdio),              // needs CAP_CHOWN
-    (Step::User, inside::find_home),               // before limits on open files
-    (Step::Cwd, tree::enter_cwd),                  // with the rights of root, as runc does
-    (Step::Rlimit, identity::limit_resources),     // raising needs CAP_SYS_RESOURCE
-    (Step::Seccomp, filter::before_capabilities),  // without no_new_privs it needs CAP_SYS_ADMIN
+    (Step::Fds, identity::own_stdio),             // needs CAP_CHOWN
+    (Step::User, inside::find_home),              // before limits on open files
+    (Step::Cwd, tree::enter_cwd),                 // with the rights of root, as runc does
+    (Step::Rlimit, identity::limit_resources),    // raising needs CAP_SYS_RESOURCE
+    (Step::Fds, inside::close_descriptors),       // nothing of the runtime is left to look into
+    (Step::Seccomp, filter::before_capabilities), // without no_new_privs it needs CAP_SYS_ADMIN;
+    // what follows may be under it: calls that every profile knows, none newer than execve's
     (Step::Capabilities, identity::drop_bounding), // needs CAP_SETPCAP
     (Step::User, identity::become_user),           // needs CAP_SETUID and CAP_SETGID
     (Step::Capabilities, identity::set_capabilities), // the last privilege goes here
     (Step::Cwd, tree::enter_cwd_as_user),          // a directory that only the user may enter
     (Step::Exec, inside::find_program),            // with the user's eyes
-    (Step::Fds, inside::close_descriptors),        // nothing of the runtime is left to look into
     (Step::Seccomp, filter::before_start),         // a listener: its creator is still here
     (Step::Start, gate::wait),                     // `created`; errors above are create's
     (Step::Hook, inside::start_container_hooks),   // after start, before the program
@@ -84,14 +83,8 @@ pub static STEPS: &[(Step, Run)] = &[
 
 /// Runs the steps and executes the program; never returns.
 pub fn run(birth: &mut Birth<'_>) -> ! {
-    let mut init = Init {
-        plan: birth.plan,
-        kit: birth.kit,
-        procfs: None,
-        program: 0,
-        listener: u32::MAX,
-        retry_cwd: false,
-    };
+    let mut init =
+        Init { plan: birth.plan, kit: birth.kit, procfs: None, program: 0, retry_cwd: false };
     let (failure, detail) = match settle(&mut init, birth.tasks).and_then(|()| steps(&mut init)) {
         Ok(()) => execute(&init),
         Err(failure) => (failure, inside::last_words(&init, failure)),

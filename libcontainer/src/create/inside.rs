@@ -107,7 +107,9 @@ pub fn close_descriptors(init: &mut Init<'_>) -> Outcome {
     let number = |fd: Option<&OwnedFd>| fd.map_or(u32::MAX, |fd| fd.as_raw_fd().unsigned_abs());
     let mut keep =
         [Some(&init.kit.sync), start, result, init.kit.hook_state.as_ref(), None].map(number);
-    keep[4] = init.listener;
+    // The working directory may have to be entered as the user.
+    let root = init.kit.tree.root_fd().filter(|_| init.retry_cwd);
+    keep[4] = root.map_or(u32::MAX, |root| root.as_raw_fd().unsigned_abs());
     keep.sort_unstable();
     close_but(3 + init.plan.preserve_fds, &keep).or_else(|e| fail(Step::Fds, 0, &e))
 }

@@ -175,10 +175,16 @@ fn climb(
     identity: &ProcessId,
 ) -> Result<()> {
     oom_score_adj(plan, init.pid())?;
+    let at_once = cgroup.limits_devices_at_once();
+    if at_once {
+        cgroup.limit_devices()?; // while init mounts
+    }
     let hooks_follow = plan.hooks.before_pivot();
     if hooks_follow {
         init.expect(Said::Rootfs, plan)?;
-        cgroup.limit_devices()?; // before a hook, which may allow more
+        if !at_once {
+            cgroup.limit_devices()?; // before a hook, which may allow more
+        }
         claim.note_init(identity)?; // hooks may ask for our state
         for (kind, list) in [
             (HookKind::Prestart, &plan.hooks.prestart),
@@ -189,7 +195,7 @@ fn climb(
         init.tell(Go::Pivot)?;
     }
     init.expect(Said::Ready, plan)?;
-    if !hooks_follow {
+    if !hooks_follow && !at_once {
         cgroup.limit_devices()?; // init, which makes and opens devices, is done and waits
     }
     rlimits(plan, init.pid())

@@ -50,24 +50,14 @@ pub unsafe fn execveat(
     io::Error::last_os_error()
 }
 
-/// Whether our effective ids may execute `path` below `dir` (`faccessat2(2)`, Linux 5.8; before
-/// that the real ids, which are the same in an init stage).
+/// Whether our real ids may execute `path` below `dir` (`faccessat(2)`); in an init stage they are
+/// the effective ones too. Not faccessat2, which old seccomp profiles do not know.
 ///
 /// # Errors
 /// `EACCES` when not, and on a noexec mount; `ENOENT`.
 pub fn access_x(dir: impl AsFd, path: &CStr) -> io::Result<()> {
-    let (dir, path, mode) = (raw(&dir), path.as_ptr(), libc::X_OK);
     // SAFETY: `path` ends in NUL.
-    let new = done_long(unsafe {
-        libc::syscall(libc::SYS_faccessat2, dir, path, mode, libc::AT_EACCESS)
-    });
-    match new {
-        Err(e) if e.raw_os_error() == Some(libc::ENOSYS) => {
-            // SAFETY: `path` ends in NUL.
-            done_long(unsafe { libc::syscall(libc::SYS_faccessat, dir, path, mode) })
-        }
-        other => other,
-    }
+    done_long(unsafe { libc::syscall(libc::SYS_faccessat, raw(&dir), path.as_ptr(), libc::X_OK) })
 }
 
 /// Whether the kernel knows this `SECCOMP_RET_*` action (`seccomp(2)`, Linux 4.14).
