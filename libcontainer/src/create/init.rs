@@ -68,7 +68,7 @@ pub static STEPS: &[(Step, Run)] = &[
     (Step::Rlimit, identity::limit_resources),    // raising needs CAP_SYS_RESOURCE
     (Step::Fds, inside::close_descriptors),       // nothing of the runtime is left to look into
     (Step::Seccomp, filter::before_capabilities), // without no_new_privs it needs CAP_SYS_ADMIN;
-    // what follows may be under it: calls that every profile knows, none newer than execve's
+    // what follows may be under it: only calls that old profiles know too
     (Step::Capabilities, identity::drop_bounding), // needs CAP_SETPCAP
     (Step::User, identity::become_user),           // needs CAP_SETUID and CAP_SETGID
     (Step::Capabilities, identity::set_capabilities), // the last privilege goes here

@@ -7,15 +7,15 @@
 //!          ── Go::Mapped ─────────────────────▶ become root of the user namespace
 //!                              ◀─ Born(pid) ──  bridge only: init is the parent's child
 //!          ── Go::Known ──────────────────────▶ bridge only: init may speak, its name was heard
-//!   net devices                                 meanwhile: keyring, lo, mounts, devices
+//!   net devices, device program of v2           meanwhile: keyring, lo, mounts, devices
 //!                              ◀─ Rootfs ─────  only with hooks that run before pivot_root
-//!   device rules, hooks prestart, createRuntime
+//!   device rules of v1, hooks prestart, createRuntime
 //!          ── Go::Pivot ──────────────────────▶ hooks createContainer, pivot_root
 //!                              ◀─ Console+fd ─  only with a terminal: the pty master
 //!                              ◀─ Listener ───  only when the seccomp filter notifies
 //!                              ◀─ Ready ──────  everything is done but the execve
-//!   device rules, rlimits, state.json, pid file waits at the gate
-//!          ── Go::Start, or `start`'s fifo ───▶ seccomp, hooks startContainer, execve
+//!   v1 device rules, rlimits, state.json, …     waits at the gate
+//!          ── Go::Start, or `start`'s fifo ───▶ hooks startContainer, seccomp, execve
 //!                              ◀─ end of file   execve happened: the descriptor is close-on-exec
 //! ```
 //! At every rung `Failed` may come instead; end of file where a message is due means that init
