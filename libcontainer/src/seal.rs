@@ -4,7 +4,8 @@
 //! file that init was running before: ours. Once it has ended the container could open that file
 //! for writing. So the file that runs must not be writable through `/proc/PID/exe`: we execute
 //! ourselves once more from a read-only detached mount of our own file or, where mounts are
-//! refused, from a sealed copy in memory.
+//! refused, from a sealed copy in memory. The program's name survives that, in `argv[0]` and in
+//! `/proc/PID/comm`: tools look for it.
 
 use std::ffi::CString;
 use std::io;
@@ -18,7 +19,8 @@ use crate::sys::mount::{self, MountAttr};
 use crate::sys::{cred, exec};
 
 /// Carries our pid into the second run, so that a host on which sealing has no effect ends in an
-/// error instead of a loop; another process that inherits it has another pid.
+/// error instead of a loop; another process that inherits it has another pid. Behind the pid and a
+/// blank stands our name.
 const MARK: &str = "_CORTEN_SEALED";
 /// `ST_RDONLY` of statvfs(3).
 const READ_ONLY: u64 = 1;
@@ -32,19 +34,21 @@ const READ_ONLY: u64 = 1;
 pub fn seal() -> Result<()> {
     let exe = own_file().at(Step::Seal, || "/proc/self/exe")?;
     let pid = std::process::id().to_string();
-    let marked = std::env::var_os(MARK).is_some_and(|mark| mark == *pid);
+    let mark = std::env::var_os(MARK).map(OsStringExt::into_vec);
+    let name = mark.as_deref().and_then(|mark| marked_name(mark, &pid));
     if is_read_only(&exe) {
-        if marked {
-            // execveat(2) named us after a descriptor; tools look for the program's name.
-            cred::set_name(c"corten").at(Step::Seal, || "comm")?;
+        if let Some(name) = name {
+            // execveat(2) named us after a descriptor.
+            cred::set_name(&name).at(Step::Seal, || "comm")?;
         }
         return Ok(());
     }
-    if marked {
+    if name.is_some() {
         return Err(Error::rule(Step::Seal, "", "the sealed runtime binary is still writable"));
     }
     let argv: Vec<_> = std::env::args_os().map(OsStringExt::into_vec).collect();
-    let mark = [MARK.as_bytes(), b"=", pid.as_bytes()].concat();
+    let name = cred::name().at(Step::Seal, || "comm")?;
+    let mark = [MARK.as_bytes(), b"=", pid.as_bytes(), b" ", name.as_bytes()].concat();
     let environment = std::env::vars_os().filter(|(name, _)| name != MARK).map(|(name, value)| {
         [name.into_vec().as_slice(), b"=", value.into_vec().as_slice()].concat()
     });
@@ -61,6 +65,12 @@ pub fn seal() -> Result<()> {
 /// `/proc` is not there.
 pub fn is_sealed() -> Result<bool> {
     Ok(is_read_only(&own_file().at(Step::Seal, || "/proc/self/exe")?))
+}
+
+/// The name in a mark that this process has written.
+fn marked_name(mark: &[u8], pid: &str) -> Option<CString> {
+    let name = mark.strip_prefix(pid.as_bytes())?.strip_prefix(b" ")?;
+    CString::new(name).ok()
 }
 
 fn own_file() -> io::Result<OwnedFd> {
@@ -101,6 +111,15 @@ fn memory_copy(exe: &OwnedFd) -> io::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_our_own_mark_has_a_name() {
+        assert_eq!(marked_name(b"12 runc", "12").as_deref(), Some(c"runc"));
+        assert_eq!(marked_name(b"12 a b", "12").as_deref(), Some(c"a b"));
+        assert_eq!(marked_name(b"123 runc", "12"), None);
+        assert_eq!(marked_name(b"12", "12"), None);
+        assert_eq!(marked_name(b"", "12"), None);
+    }
 
     #[test]
     fn copy_in_memory_refuses_writes() {

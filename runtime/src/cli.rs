@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Args, FromArgMatches, ValueEnum};
 
 use crate::NAME;
+use crate::personality;
 
 /// Shape of every help text: the lines that callers of runc know.
 const HELP: &str = "NAME:\n   {name} - {about}\n\nUSAGE:\n   {usage}\n\n{all-args}{after-help}";
@@ -78,16 +79,16 @@ pub(crate) struct Cli {
 /// The definitions that `argv` needs: the flags of verbs that do not occur in it are left out,
 /// which takes most of the time of a short command.
 pub(crate) fn definitions(argv: &[OsString]) -> clap::Command {
-    define(|verb| argv.iter().any(|arg| arg == verb))
+    define(personality::own().name(), |verb| argv.iter().any(|arg| arg == verb))
 }
 
 /// All definitions.
 pub(crate) fn all() -> clap::Command {
-    define(|_| true)
+    define(NAME, |_| true)
 }
 
-fn define(wanted: impl Fn(&str) -> bool) -> clap::Command {
-    let root = clap::Command::new(NAME)
+fn define(name: &'static str, wanted: impl Fn(&str) -> bool) -> clap::Command {
+    let root = clap::Command::new(name)
         .help_template(HELP)
         .after_help(AFTER_HELP)
         .disable_version_flag(true);
@@ -96,7 +97,7 @@ fn define(wanted: impl Fn(&str) -> bool) -> clap::Command {
     root.subcommands(VERBS.iter().map(|verb| {
         let mut command = clap::Command::new(verb.name);
         if wanted(verb.name) {
-            let title = format!("{NAME} {}", verb.name);
+            let title = format!("{name} {}", verb.name);
             command = (verb.define)(command.help_template(HELP).display_name(title));
         }
         command.about(verb.about)

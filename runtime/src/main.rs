@@ -8,6 +8,7 @@ mod cli;
 mod cmd;
 mod foreground;
 mod output;
+mod personality;
 mod pid_file;
 mod settings;
 mod timings;
@@ -24,7 +25,7 @@ use cli::{Cli, Command, Global};
 use output::{Failure, Log};
 use settings::Settings;
 
-/// Name of the runtime, its directories and the first word of its messages.
+/// Name of the program; what callers see of it is [`personality`]'s.
 const NAME: &str = "corten";
 
 fn main() -> ExitCode {
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&words(&error), argv),
     };
     match cli.command {
-        _ if cli.global.version => print(&version::lines(NAME)),
+        _ if cli.global.version => print(&personality::own().version_lines()),
         None => print(&definitions.render_help().to_string()),
         Some((verb, command)) => run(verb, cli.global, &command, sealed),
     }

@@ -14,8 +14,8 @@ use libcontainer::state::time;
 use libcontainer::{At, Error, Result, Step};
 use serde::Serialize;
 
-use crate::NAME;
 use crate::cli::Global;
+use crate::personality;
 
 /// How much is logged, from least to most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,15 +74,15 @@ impl Failure {
 
     /// runc's sentence: which verb failed, and whether the container itself was at fault.
     fn message(&self, verb: &str) -> String {
-        let error = &self.error;
-        if self.exec || !matches!(verb, "create" | "run") {
+        let (error, own) = (&self.error, personality::own());
+        if self.exec || !matches!(verb, "create" | "run") || !own.names_verb() {
             return error.to_string();
         }
         let starting = match error.step {
             Step::ReadConfig | Step::CheckConfig | Step::State | Step::Seal | Step::Output => "",
             _ => "unable to start container process: ",
         };
-        format!("{NAME} {verb} failed: {starting}{error}")
+        format!("{} {verb} failed: {starting}{error}", own.name())
     }
 }
 
@@ -150,11 +150,12 @@ impl Log {
             }
             Some(log) => Some(append(log.strip_prefix("file:").unwrap_or(log))?),
         };
-        let usual = if json { Level::Error } else { Level::Warning };
+        let quiet = if personality::own().warns() { Level::Warning } else { Level::Error };
+        let usual = if json { Level::Error } else { quiet };
         let level = asked.unwrap_or(usual);
         let loud = match (&file, asked) {
             (None, Some(level)) => level,
-            (None, None) => Level::Warning,
+            (None, None) => quiet,
             _ => Level::Error,
         };
         Ok(Self { file, json, level, loud })
@@ -222,7 +223,7 @@ impl Log {
         } else if self.json {
             return self.line(&mut io::stderr(), &line);
         }
-        let _ = writeln!(io::stderr(), "{NAME}: {text}");
+        let _ = writeln!(io::stderr(), "{}: {text}", personality::own().name());
     }
 
     /// Writes one line, in one write: other processes may append to the same file. A log that

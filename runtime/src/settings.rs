@@ -11,9 +11,9 @@ use libcontainer::plan::CgroupDriver;
 use libcontainer::{At, Error, Result, Step, host};
 use nix::unistd::geteuid;
 
-use crate::NAME;
 use crate::cli::Global;
 use crate::output::Log;
+use crate::personality;
 
 /// The decided globals.
 #[derive(Debug)]
@@ -127,10 +127,11 @@ fn checked_root(root: &Path) -> Result<PathBuf> {
 
 /// The user's runtime directory where that is ours to use, else `/run`.
 fn default_root() -> Result<(PathBuf, bool)> {
+    let name = personality::own().name();
     let dir = env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
     match dir {
-        Some(dir) if honours_runtime_dir()? => Ok((Path::new(&dir).join(NAME), true)),
-        _ => Ok((Path::new("/run").join(NAME), false)),
+        Some(dir) if honours_runtime_dir()? => Ok((Path::new(&dir).join(name), true)),
+        _ => Ok((Path::new("/run").join(name), false)),
     }
 }
 
@@ -212,7 +213,7 @@ mod tests {
     fn runtime_dir_root_gets_the_sticky_bit() {
         let dir = env::temp_dir().join(format!("corten-xdg-{}", std::process::id()));
         let mut settings = decide(global()).unwrap();
-        (settings.root, settings.runtime_dir) = (dir.join(NAME), true);
+        (settings.root, settings.runtime_dir) = (dir.join("corten"), true);
         settings.keep_runtime_dir().unwrap();
         let mode = fs::metadata(&settings.root).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o1700);

@@ -107,6 +107,9 @@ fn settle(init: &mut Init<'_>, tasks: &[OwnedFd]) -> Outcome {
     let _same = sched::sched_setaffinity_all();
     // No handler of the program that embeds us may run in here.
     signal::reset_all().or_else(|e| fail(Step::Clone, 0, &e))?;
+    if let Some(name) = &init.plan.init_name {
+        cred::set_name(name).or_else(|e| fail(Step::Clone, 0, &e))?;
+    }
     // Nobody in a joined namespace may look into us (CVE-2016-9962).
     cred::set_dumpable(false).or_else(|e| fail(Step::Clone, 0, &e))?;
     cred::setsid().map(drop).or_else(|e| fail(Step::Clone, 0, &e))

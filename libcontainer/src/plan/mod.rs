@@ -68,6 +68,9 @@ pub struct Options {
     /// Whether missing cgroup rights are tolerated when no limits are asked
     /// (`--rootless`); `None` decides from the host.
     pub rootless: Option<bool>,
+    /// Name of the container's first process until it executes its program
+    /// (`/proc/PID/comm`, at most 15 bytes); the caller's without.
+    pub init_name: Option<String>,
     /// Time every step of the init stage (`--timings`).
     pub timings: bool,
 }
@@ -134,6 +137,9 @@ pub struct Plan {
     pub pidfd_socket: Option<PathBuf>,
     /// The caller's readiness socket: the container gets one of ours.
     pub notify_socket: Option<PathBuf>,
+    /// `/proc/PID/comm` of init until it executes the program.
+    #[serde(serialize_with = "text::optional", skip_serializing_if = "Option::is_none")]
+    pub init_name: Option<CString>,
     /// The steps of the init stage are timed.
     pub timings: bool,
     /// What the user should know although the container can be made.
@@ -185,6 +191,7 @@ impl Plan {
             console_socket: options.console_socket.clone(),
             pidfd_socket: options.pidfd_socket.clone(),
             notify_socket: options.notify_socket.clone(),
+            init_name: init_name(options)?,
             timings: options.timings,
             warnings,
         })
@@ -302,6 +309,11 @@ fn keyring(options: &Options) -> Result<Option<CString>> {
     }
     let name = CString::new(format!("_ses.{}", options.id));
     name.map(Some).map_err(|_| Error::rule(Step::CheckConfig, "id", "has a NUL byte"))
+}
+
+fn init_name(options: &Options) -> Result<Option<CString>> {
+    let name = options.init_name.as_deref().map(CString::new).transpose();
+    name.map_err(|_| Error::rule(Step::CheckConfig, "init_name", "has a NUL byte"))
 }
 
 fn preserve_fds(options: &Options) -> Result<u32> {

@@ -1,7 +1,7 @@
 //! Who a process is: ids, capabilities, flags, names, place; [`exec`](super::exec) is what it
 //! becomes.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::AsFd;
 
@@ -204,6 +204,17 @@ pub fn set_name(name: &CStr) -> io::Result<()> {
     done(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) })
 }
 
+/// The name in `/proc/PID/comm` of the calling thread (`PR_GET_NAME`).
+///
+/// # Errors
+/// None.
+pub fn name() -> io::Result<CString> {
+    let mut name = [0_u8; 16];
+    // SAFETY: the kernel writes at most the 16 bytes of `name`, which outlives the call.
+    done(unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr(), 0, 0, 0) })?;
+    Ok(CStr::from_bytes_until_nul(&name).map(CStr::to_owned).unwrap_or_default())
+}
+
 /// Sets the file mode mask; returns the old one (`umask(2)`).
 pub fn umask(mask: u32) -> u32 {
     // SAFETY: takes no pointers and cannot fail.
@@ -322,6 +333,7 @@ mod tests {
                 set_pdeathsig(-1).is_err(),
                 set_subreaper(true).is_ok(),
                 set_name(c"a name that is too long").is_ok(),
+                name().is_ok_and(|name| name.as_bytes() == b"a name that is "),
                 setsid().is_ok_and(|id| id > 0),
                 setsid().is_err(),
                 umask(0o027) != 0o1000 && umask(0) == 0o027,

@@ -90,6 +90,11 @@ Where the readiness of the container's program is told.
 .TP
 \fI/run/corten\fR
 State of containers, one directory each.
+.SH NAMES
+A link or a copy of the binary that is called \fBrunc\fR or \fBcrun\fR takes that runtime's place:
+the first line of \fB\-\-version\fR and the annotations of \fBfeatures\fR carry its name, state is
+in \fI/run/runc\fR or \fI/run/crun\fR, and messages are its. As \fBcrun\fR, warnings are told only
+when \fB\-\-log\-level\fR asks for them.
 .SH NOTES
 Flags may be written as Go's parsers read them: \fB\-bundle=DIR\fR, \fB\-\-detach=false\fR,
 \fB\-\-log FILE\fR; of equal flags the last one counts, and an empty value is none.

@@ -12,6 +12,7 @@ use libcontainer::{At, Result, Step, verbs};
 
 use crate::cli::{Create, Shape};
 use crate::output::Level;
+use crate::personality;
 use crate::pid_file;
 use crate::settings::Settings;
 use crate::timings::Timings;
@@ -96,6 +97,7 @@ pub(crate) fn options(shape: &Shape, settings: &Settings) -> Result<Options> {
         notify_socket: env::var_os("NOTIFY_SOCKET").filter(|s| !s.is_empty()).map(PathBuf::from),
         cgroup_driver: settings.cgroup_driver()?,
         rootless: settings.rootless,
+        init_name: Some(personality::own().init_name()),
         timings: settings.timings.is_some() || settings.log.wants(Level::Debug),
         ..Options::default()
     })

@@ -9,6 +9,7 @@ use libcontainer::sys::seccomp::knows_flag;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::personality;
 use crate::version;
 
 /// The hooks of the specification, in the order of their running.
@@ -90,7 +91,7 @@ fn collect() -> Features {
             namespaces: NAMESPACES,
             capabilities: capabilities.iter().map(ToString::to_string).collect(),
             cgroup: json!({
-                "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true,
+                "v1": true, "v2": true, "systemd": version::SYSTEMD, "systemdUser": version::SYSTEMD, "rdma": true,
             }),
             seccomp: seccomp(),
             apparmor: enabled(true),
@@ -100,15 +101,21 @@ fn collect() -> Features {
             mount_extensions: json!({ "idmap": { "enabled": true } }),
             net_devices: enabled(true),
         },
-        annotations: json!({
-            "org.corten.version": version::VERSION,
-            "org.corten.commit": version::COMMIT,
-            // Read by those who ask runc; said in its words.
-            "org.opencontainers.runc.checkpoint.enabled": "false",
-        }),
+        annotations: annotations(),
         // No annotation of a configuration changes what this runtime does.
         potentially_unsafe_config_annotations: [],
     }
+}
+
+/// Who we are, under the names that callers of runc and of crun look for.
+fn annotations() -> Value {
+    let own = personality::own();
+    json!({
+        format!("{}.version", own.feature_prefix()): own.version(),
+        format!("{}.commit", own.feature_prefix()): version::COMMIT,
+        // Read by those who ask runc; said in its words.
+        "org.opencontainers.runc.checkpoint.enabled": "false",
+    })
 }
 
 /// The text for stdout.

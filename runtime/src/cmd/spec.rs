@@ -9,8 +9,8 @@ use nix::unistd::{getegid, geteuid};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::NAME;
 use crate::cli;
+use crate::personality;
 use crate::version;
 
 /// Writes `config.json` into the bundle; never over an existing one.
@@ -59,7 +59,7 @@ fn usual(unified: bool) -> Config {
             "noNewPrivileges": true,
         }),
         root: json!({ "path": "rootfs", "readonly": true }),
-        hostname: NAME,
+        hostname: personality::own().name(),
         mounts: MOUNTS.iter().map(Mount::new).collect(),
         linux: Linux {
             uid_mappings: None,

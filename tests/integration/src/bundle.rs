@@ -294,6 +294,15 @@ impl Bundle {
         self.under(&["sh", "-c", &script, "sh"])
     }
 
+    /// Calls the runtime by another name: a link in the place.
+    #[must_use]
+    pub fn called(mut self, name: &str) -> Self {
+        let link = self.place.path(name);
+        symlink(crate::runtime::path(), &link).expect("symlink");
+        self.runtime.program = link;
+        self
+    }
+
     /// Adds a variable to the runtime's environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {

@@ -31,6 +31,8 @@ pub struct Runtime {
     id: String,
     dir: PathBuf,
     root: PathBuf,
+    /// The file that is called: the runtime under test, or a link to it.
+    pub program: PathBuf,
     /// Words put in front of the runtime's path (`unshare -n …`).
     pub wrapper: Vec<String>,
     /// Global flags, after `--root` and before the verb.
@@ -53,6 +55,7 @@ impl Runtime {
             id: place.id().to_owned(),
             dir: place.dir().to_owned(),
             root: place.root(),
+            program: path(),
             wrapper: Vec::new(),
             global: Vec::new(),
             env: Vec::new(),
@@ -80,7 +83,7 @@ impl Runtime {
     #[must_use]
     pub fn command<S: AsRef<str>>(&self, args: &[S]) -> Command {
         let mut words: Vec<OsString> = self.wrapper.iter().map(Into::into).collect();
-        words.push(path().into());
+        words.push(self.program.clone().into());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).arg("--root").arg(&self.root).args(&self.global);
         command.args(args.iter().map(AsRef::as_ref));

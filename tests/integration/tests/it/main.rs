@@ -29,6 +29,7 @@ mod mounts;
 mod namespaces;
 mod net;
 mod paths;
+mod personality;
 mod process;
 mod propagation;
 mod races;
