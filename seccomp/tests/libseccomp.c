@@ -1,36 +1,71 @@
-/* Does with libseccomp what runc does, for tests/differential.rs; commands on standard input:
+/* Does with libseccomp what runc does, for tests/it/oracle.rs; commands on standard input:
  *   resolve ARCH NR                      prints the name, or "-"
+ *   knows NAME                           prints 1 or 0
  *   init ACTION | arch ARCH | remove ARCH | optimize N
  *   rule ACTION NAME [INDEX OP A B]...
  *   export                               prints "export BYTES", then the program
+ *   time N                               prints the median nanoseconds of N times all since "init", and
+ *                                        "export"
  * Every other command prints 0 or an errno, negative. */
+#define _GNU_SOURCE
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static scmp_filter_ctx ctx;
 
-static int rule(char *rest)
-{
-	char *action = strtok(rest, " \n"), *name = strtok(NULL, " \n"), *index;
+/* What was asked since "init", parsed: to be done again and timed. */
+static struct step {
+	char word, name[64];
+	unsigned long arg;
+	unsigned count;
 	struct scmp_arg_cmp args[6];
-	unsigned count = 0;
-	int nr = seccomp_syscall_resolve_name(name);
+} steps[8192];
+static unsigned length;
 
-	if (nr == __NR_SCMP_ERROR)
-		return 0;
-	while ((index = strtok(NULL, " \n")) && count < 6) {
-		args[count].arg = atoi(index);
-		args[count].op = atoi(strtok(NULL, " \n"));
-		args[count].datum_a = strtoull(strtok(NULL, " \n"), NULL, 10);
-		args[count].datum_b = strtoull(strtok(NULL, " \n"), NULL, 10);
-		count++;
+static int take(const struct step *s)
+{
+	int nr;
+
+	switch (s->word) {
+	case 'i':
+		if (ctx)
+			seccomp_release(ctx);
+		ctx = seccomp_init(s->arg);
+		return ctx ? 0 : -1;
+	case 'a':
+		return seccomp_arch_add(ctx, s->arg);
+	case 'd':
+		return seccomp_arch_remove(ctx, s->arg);
+	case 'o':
+		return seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, s->arg);
+	default:
+		nr = seccomp_syscall_resolve_name(s->name);
+		if (nr == __NR_SCMP_ERROR)
+			return 0;
+		return seccomp_rule_add_array(ctx, s->arg, nr, s->count, s->args);
 	}
-	return seccomp_rule_add_array(ctx, strtoul(action, NULL, 10), nr, count, args);
+}
+
+static void rule(struct step *s, char *rest)
+{
+	char *index;
+
+	s->arg = strtoul(strtok(rest, " \n"), NULL, 10);
+	strncpy(s->name, strtok(NULL, " \n"), sizeof(s->name) - 1);
+	while ((index = strtok(NULL, " \n")) && s->count < 6) {
+		struct scmp_arg_cmp *arg = &s->args[s->count++];
+
+		arg->arg = atoi(index);
+		arg->op = atoi(strtok(NULL, " \n"));
+		arg->datum_a = strtoull(strtok(NULL, " \n"), NULL, 10);
+		arg->datum_b = strtoull(strtok(NULL, " \n"), NULL, 10);
+	}
 }
 
 static int export(void)
@@ -51,42 +86,82 @@ static int export(void)
 	return 1;
 }
 
+static int by_size(const void *a, const void *b)
+{
+	long x = *(const long *)a, y = *(const long *)b;
+
+	return (x > y) - (x < y);
+}
+
+static long timed(unsigned rounds)
+{
+	long *took = calloc(rounds, sizeof(*took)), median;
+	int fd = memfd_create("filter", 0);
+
+	for (unsigned round = 0; round < rounds; round++) {
+		struct timespec a, b;
+
+		clock_gettime(CLOCK_MONOTONIC, &a);
+		for (unsigned at = 0; at < length; at++)
+			take(&steps[at]);
+		lseek(fd, 0, SEEK_SET);
+		seccomp_export_bpf(ctx, fd);
+		clock_gettime(CLOCK_MONOTONIC, &b);
+		took[round] = (b.tv_sec - a.tv_sec) * 1000000000 + b.tv_nsec - a.tv_nsec;
+	}
+	close(fd);
+	qsort(took, rounds, sizeof(*took), by_size);
+	median = took[rounds / 2];
+	free(took);
+	return median;
+}
+
+/* A command that changes the filter. */
+static int change(const char *word, char *rest)
+{
+	struct step *s = &steps[length];
+	const char *words = "init arch remove optimize rule", *letters = "i    a    d      o        r";
+	const char *at = strstr(words, word);
+
+	if (!at)
+		return -1;
+	if (at == words)
+		s = &steps[length = 0];
+	if (length == sizeof(steps) / sizeof(*steps))
+		return -12;
+	memset(s, 0, sizeof(*s));
+	s->word = letters[at - words];
+	if (s->word == 'r')
+		rule(s, rest);
+	else
+		s->arg = strtoul(rest, NULL, 10);
+	length++;
+	return take(s);
+}
+
 int main(void)
 {
 	static char line[1 << 16];
 
 	while (fgets(line, sizeof(line), stdin)) {
-		char word[16];
-		int at = 0, rc = -1;
-		unsigned long arg;
+		char word[16], *rest;
+		int at = 0;
 
 		sscanf(line, "%15s %n", word, &at);
-		arg = strtoul(line + at, NULL, 10);
+		rest = line + at;
 		if (!strcmp(word, "resolve")) {
-			char *end;
-			uint32_t arch = strtoul(line + at, &end, 10);
-			char *name = seccomp_syscall_resolve_num_arch(arch, atoi(end));
+			uint32_t arch = strtoul(rest, &rest, 10);
+			char *name = seccomp_syscall_resolve_num_arch(arch, atoi(rest));
 			puts(name ? name : "-");
 			free(name);
-			fflush(stdout);
-			continue;
+		} else if (!strcmp(word, "knows")) {
+			strtok(rest, " \n");
+			printf("%d\n", seccomp_syscall_resolve_name(rest) != __NR_SCMP_ERROR);
+		} else if (!strcmp(word, "time")) {
+			printf("%ld\n", timed(atoi(rest)));
+		} else if (strcmp(word, "export") || export() != 1) {
+			printf("%d\n", change(word, rest));
 		}
-		if (!strcmp(word, "init")) {
-			if (ctx)
-				seccomp_release(ctx);
-			ctx = seccomp_init(arg);
-			rc = ctx ? 0 : -1;
-		} else if (!strcmp(word, "arch"))
-			rc = seccomp_arch_add(ctx, arg);
-		else if (!strcmp(word, "remove"))
-			rc = seccomp_arch_remove(ctx, arg);
-		else if (!strcmp(word, "optimize"))
-			rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, arg);
-		else if (!strcmp(word, "rule"))
-			rc = rule(line + at);
-		else if (!strcmp(word, "export") && (rc = export()) == 1)
-			continue;
-		printf("%d\n", rc);
 		fflush(stdout);
 	}
 	return 0;

@@ -139,8 +139,12 @@ fn arg(dice: &mut Dice, kinds: usize) -> Arg {
     }
 }
 
-/// Arguments that lie on or beside the values of rules.
-pub(crate) fn args(dice: &mut Dice) -> [u64; 6] {
-    let near = [0, 1, u64::MAX];
-    [(); 6].map(|()| dice.pick(&VALUES).wrapping_add(*dice.pick(&near)))
+/// Arguments that lie on or beside these values; some of them anywhere.
+pub(crate) fn args(dice: &mut Dice, values: &[u64]) -> [u64; 6] {
+    let near = [0, 1, u64::MAX, 1 << 32, u64::MAX << 32];
+    [(); 6].map(|()| match dice.below(8) {
+        0 => dice.next(),
+        1 => dice.next() & 0xffff_ffff,
+        _ => dice.pick(values).wrapping_add(*dice.pick(&near)),
+    })
 }

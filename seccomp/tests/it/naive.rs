@@ -87,7 +87,7 @@ fn every_filter_does_what_its_rules_say() {
         let around = named.flat_map(|nr| [nr, nr + 1]);
         for nr in around.chain([arch.base, arch.base + 500, u32::MAX]) {
             for _ in 0..12 {
-                let args = generate::args(&mut dice);
+                let args = generate::args(&mut dice, &generate::VALUES);
                 let data = Data { nr, arch: arch.audit, args, ..Data::default() };
                 let Some(expected) = expected(&profile, arch, &data) else { continue };
                 let outcome = run(&program.code, &data).unwrap();
