@@ -91,6 +91,14 @@ pub enum Step {
     Output,
     /// Waiting for a process.
     Wait,
+    /// Stopping a container with the freezer, and letting it run again.
+    Pause,
+    /// Listing processes.
+    Ps,
+    /// Changing the limits of a container.
+    Update,
+    /// Statistics and notifications of a container.
+    Events,
 }
 
 impl Step {
@@ -133,6 +141,10 @@ impl Step {
         Step::Notify,
         Step::Output,
         Step::Wait,
+        Step::Pause,
+        Step::Ps,
+        Step::Update,
+        Step::Events,
     ];
 
     /// The step with this number, as it travels from the init stage.
@@ -180,6 +192,10 @@ impl Step {
             Step::Notify => "notify",
             Step::Output => "write",
             Step::Wait => "wait",
+            Step::Pause => "pause",
+            Step::Ps => "ps",
+            Step::Update => "update",
+            Step::Events => "events",
         }
     }
 }

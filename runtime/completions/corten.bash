@@ -40,6 +40,15 @@ _corten() {
             corten,list)
                 cmd="corten__subcmd__list"
                 ;;
+            corten,pause)
+                cmd="corten__subcmd__pause"
+                ;;
+            corten,ps)
+                cmd="corten__subcmd__ps"
+                ;;
+            corten,resume)
+                cmd="corten__subcmd__resume"
+                ;;
             corten,run)
                 cmd="corten__subcmd__run"
                 ;;
@@ -76,6 +85,15 @@ _corten() {
             corten__subcmd__help,list)
                 cmd="corten__subcmd__help__subcmd__list"
                 ;;
+            corten__subcmd__help,pause)
+                cmd="corten__subcmd__help__subcmd__pause"
+                ;;
+            corten__subcmd__help,ps)
+                cmd="corten__subcmd__help__subcmd__ps"
+                ;;
+            corten__subcmd__help,resume)
+                cmd="corten__subcmd__help__subcmd__resume"
+                ;;
             corten__subcmd__help,run)
                 cmd="corten__subcmd__help__subcmd__run"
                 ;;
@@ -95,7 +113,7 @@ _corten() {
 
     case "${cmd}" in
         corten)
-            opts="-v -h --root --log --log-format --log-level --debug --rootless --systemd-cgroup --cgroup-manager --timings --version --help create start state kill delete run list spec features explain completion help"
+            opts="-v -h --root --log --log-format --log-level --debug --rootless --systemd-cgroup --cgroup-manager --timings --version --help create start state kill delete run ps pause resume list spec features explain completion help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -259,7 +277,7 @@ _corten() {
             return 0
             ;;
         corten__subcmd__help)
-            opts="create start state kill delete run list spec features explain completion help"
+            opts="create start state kill delete run ps pause resume list spec features explain completion help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -384,6 +402,48 @@ _corten() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        corten__subcmd__help__subcmd__pause)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        corten__subcmd__help__subcmd__ps)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        corten__subcmd__help__subcmd__resume)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         corten__subcmd__help__subcmd__run)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -469,6 +529,56 @@ _corten() {
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        corten__subcmd__pause)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        corten__subcmd__ps)
+            opts="-f -h --format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        corten__subcmd__resume)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -5,6 +5,8 @@
 //! here, so that `corten checkpoint --help` fails as callers that probe for it expect.
 //! Go's ways of writing flags are undone before this by [`crate::argv`].
 
+mod operate;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -12,6 +14,7 @@ use clap::{ArgMatches, Args, FromArgMatches, ValueEnum};
 
 use crate::NAME;
 use crate::personality;
+pub(crate) use operate::Ps;
 
 /// Shape of every help text: the lines that callers of runc know.
 const HELP: &str = "NAME:\n   {name} - {about}\n\nUSAGE:\n   {usage}\n\n{all-args}{after-help}";
@@ -38,13 +41,16 @@ macro_rules! verb {
 }
 
 /// The verbs, in the order of help.
-pub(crate) static VERBS: [Verb; 11] = [
+pub(crate) static VERBS: [Verb; 14] = [
     verb!("create", Create(Create), "Create a container; its program waits for start"),
     verb!("start", Start(Container), "Start the program of a created container"),
     verb!("state", State(Container), "Print the state of a container as JSON"),
     verb!("kill", Kill(Kill), "Send a signal to the first process of a container"),
     verb!("delete", Delete(Delete), "Remove a container and everything it holds"),
     verb!("run", Run(Run), "Create and start a container and wait for it"),
+    verb!("ps", Ps(Ps), "Show the processes of a container"),
+    verb!("pause", Pause(Container), "Stop every process of a container where it is"),
+    verb!("resume", Resume(Container), "Let a paused container run again"),
     verb!("list", List(List), "List the containers below --root"),
     verb!("spec", Spec(Spec), "Write a config.json to start from"),
     verb!("features", Features(NoFlags), "Print what this runtime can do, as features.md wants it"),
@@ -61,6 +67,9 @@ pub(crate) enum Command {
     Kill(Kill),
     Delete(Delete),
     Run(Run),
+    Ps(Ps),
+    Pause(Container),
+    Resume(Container),
     List(List),
     Spec(Spec),
     Features(NoFlags),

@@ -7,6 +7,8 @@ mod explain;
 mod features;
 mod kill;
 mod list;
+mod pause;
+mod ps;
 mod run;
 mod spec;
 mod start;
@@ -32,6 +34,9 @@ pub(crate) fn dispatch(command: &Command, settings: &Settings) -> Result<u8, Fai
         Command::Kill(args) => kill::kill(args, settings)?,
         Command::Delete(args) => delete::delete(args, settings)?,
         Command::Run(args) => return run::run(args, settings),
+        Command::Ps(args) => print(&ps::ps(args, settings)?)?,
+        Command::Pause(args) => pause::pause(args, settings)?,
+        Command::Resume(args) => pause::resume(args, settings)?,
         Command::List(args) => print(&list::list(args, settings)?)?,
         Command::Spec(args) => spec::spec(args)?,
         Command::Features(_) => print(&features::features())?,

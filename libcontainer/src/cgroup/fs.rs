@@ -122,13 +122,18 @@ impl Dir {
         Ok(found.and_then(|value| value.trim().parse().ok()))
     }
 
+    /// Whether there are cgroups below; yes, when that cannot be told.
+    pub(super) fn has_children(&self) -> bool {
+        // kernfs counts: two links, and one for each directory below.
+        !fd::fstat(self).is_ok_and(|stat| stat.nlink == 2)
+    }
+
     /// Names of the cgroups right below.
     ///
     /// # Errors
     /// Those of `open(2)` and `getdents64(2)`.
     fn children(&self) -> io::Result<Vec<CString>> {
-        // kernfs counts: two links, and one for each directory below.
-        if fd::fstat(self)?.nlink == 2 {
+        if !self.has_children() {
             return Ok(Vec::new());
         }
         let listing = self.open(".", libc::O_RDONLY | libc::O_DIRECTORY)?;

@@ -2,8 +2,8 @@
 //!
 //! [`plan::cgroup`](crate::plan::cgroup) decided the words; here they are written, by one loop
 //! over directories ([`make`]) and one over words ([`apply`]), whatever the version. Next:
-//! [`devices`], [`tasks`] (processes, signals, the freezer), [`remove`], and [`resctrl`], which
-//! is no cgroup but is used like one.
+//! [`devices`], [`tasks`] (processes, signals), [`freezer`], [`remove`], and [`resctrl`], which is
+//! no cgroup but is used like one.
 //!
 //! # Placing a process
 //!
@@ -26,6 +26,7 @@
 
 mod apply;
 mod devices;
+mod freezer;
 pub(crate) mod fs;
 mod make;
 mod remove;

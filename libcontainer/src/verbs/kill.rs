@@ -41,8 +41,10 @@ pub(super) fn signal_init(state: &State, signal: i32) -> Result<bool> {
         Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Ok(false),
         sent => sent.at(Step::Kill, || &state.id)?,
     }
-    if signal == libc::SIGKILL {
-        thaw(state)?;
+    if signal == libc::SIGKILL
+        && let Some(record) = &state.cgroup
+    {
+        Cgroup::open(record).thaw_killed()?;
     }
     Ok(true)
 }
@@ -59,12 +61,6 @@ pub(super) fn signal_all(state: &State, signal: i32) -> Result<bool> {
         Err(error) if init => signal_init(state, signal).map_err(|_| error),
         sent => sent,
     }
-}
-
-/// A frozen process does not die.
-fn thaw(state: &State) -> Result<()> {
-    let Some(cgroup) = state.cgroup.as_ref().map(Cgroup::open) else { return Ok(()) };
-    if cgroup.frozen()? { cgroup.thaw() } else { Ok(()) }
 }
 
 /// Reads a signal: a number, or a name with or without `SIG` in any case, also `RTMIN+n` and

@@ -7,12 +7,16 @@
 mod delete;
 mod kill;
 mod list;
+mod pause;
+mod ps;
 mod start;
 mod state;
 
 pub use delete::delete;
 pub use kill::{kill, parse_signal};
 pub use list::list;
+pub use pause::{pause, resume};
+pub use ps::ps;
 pub(crate) use start::poststart;
 pub use start::start;
 pub use state::state;
