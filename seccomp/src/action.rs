@@ -12,6 +12,10 @@ pub struct Action(pub u32);
 impl Action {
     /// What a call of a foreign architecture gets; libseccomp's default.
     pub const BAD_ARCH: Action = Action(KILL_THREAD);
+    /// Goes on.
+    pub const ALLOW: Action = Action(ALLOW);
+    /// Asks the listener.
+    pub const NOTIFY: Action = Action(NOTIFY);
     /// What a call gets that is newer than the profile.
     pub const ENOSYS: Action = Action(ERRNO | 38);
 
@@ -45,6 +49,21 @@ impl Action {
                 "leave it out, or use SCMP_ACT_ERRNO or SCMP_ACT_TRACE",
             )),
         }
+    }
+
+    /// The errno, or the number for a tracer.
+    pub fn data(self) -> Option<u32> {
+        matches!(self.0 & 0xffff_0000, ERRNO | TRACE).then_some(self.0 & 0xffff)
+    }
+
+    /// The call fails with [`Action::data`].
+    pub fn is_errno(self) -> bool {
+        self.0 & 0xffff_0000 == ERRNO
+    }
+
+    /// The call is made, logged or not.
+    pub fn allows(self) -> bool {
+        matches!(self.0 & 0xffff_0000, ALLOW | LOG)
     }
 
     /// A tracer or the log sees the call, and it goes on: runc adds no `ENOSYS` to such a default.

@@ -128,6 +128,36 @@ impl Arch {
         self.audit & 0xff == 0x16
     }
 
+    /// How engines and libseccomp call it: Go's words, with libseccomp's for what Go has not.
+    pub fn is_called(&self, word: &str) -> bool {
+        let own = self.name.trim_start_matches("SCMP_ARCH_");
+        let others: &[&str] = match own {
+            "X86" => &["386", "i386"],
+            "X86_64" => &["amd64"],
+            "AARCH64" => &["arm64"],
+            "MIPSEL" => &["mipsle"],
+            "MIPSEL64" => &["mips64le"],
+            "MIPS64N32" => &["mips64p32"],
+            "MIPSEL64N32" => &["mips64p32le", "mips3l64n32"],
+            "LOONGARCH64" => &["loong64"],
+            _ => &[],
+        };
+        word == self.name || own.eq_ignore_ascii_case(word) || others.contains(&word)
+    }
+
+    /// Whether this number is `socketcall` or `ipc`.
+    pub(crate) fn is_multiplexer(&self, nr: u32) -> bool {
+        self.multiplexed && [SOCKETCALL, IPC].contains(&nr.wrapping_sub(self.base))
+    }
+
+    /// The call that `socketcall` or `ipc` carries with this first argument.
+    pub(crate) fn carried(&self, nr: u32, first: u64) -> Option<&'static str> {
+        let call = nr.checked_sub(self.base).filter(|_| self.multiplexed)?;
+        // ipc has a version in the upper half (ipc/syscall.c), which no rule about a name meets.
+        let first = first & 0xffff_ffff;
+        MULTIPLEXED.iter().find(|row| (row.1, row.2) == (call, first)).map(|row| row.0)
+    }
+
     /// `socketcall` or `ipc`, and the value of its first argument that means `name`
     /// (linux/net.h, linux/ipc.h).
     pub(crate) fn multiplexer(&self, name: &str) -> Option<(u32, u64)> {
@@ -195,12 +225,32 @@ mod tests {
     }
 
     #[test]
+    fn engines_have_their_own_words() {
+        let called = |arch, word| Arch::named(arch).is_some_and(|arch: &Arch| arch.is_called(word));
+        for (arch, word) in [
+            ("SCMP_ARCH_X86_64", "amd64"),
+            ("SCMP_ARCH_X86_64", "x86_64"),
+            ("SCMP_ARCH_X86", "x86"),
+            ("SCMP_ARCH_AARCH64", "arm64"),
+            ("SCMP_ARCH_S390X", "s390x"),
+            ("SCMP_ARCH_RISCV64", "riscv64"),
+        ] {
+            assert!(called(arch, word), "{arch} {word}");
+        }
+        assert!(!called("SCMP_ARCH_X86", "amd64"));
+    }
+
+    #[test]
     fn multiplexed_calls_have_their_values() {
         let x86 = Arch::named("SCMP_ARCH_X86").unwrap();
         assert!(MULTIPLEXED.is_sorted_by_key(|row| row.0));
         assert_eq!(x86.multiplexer("sendmmsg"), Some((102, 20)));
         assert_eq!(x86.multiplexer("socket"), Some((102, 1)));
         assert_eq!(x86.multiplexer("shmget"), Some((117, 23)));
+        assert_eq!(x86.carried(102, 20), Some("sendmmsg"));
+        assert_eq!(x86.carried(117, 12), Some("msgrcv"));
+        assert_eq!(x86.carried(117, 0x1_000c), None);
+        assert_eq!(x86.carried(102, 99), None);
         assert_eq!(x86.multiplexer("read"), None);
         assert_eq!(Arch::named("SCMP_ARCH_ARM").unwrap().multiplexer("bind"), None);
     }

@@ -28,6 +28,19 @@ impl Cond {
         (mask != 0).then_some(Self { arg, op: asked.op, mask, value: value & mask })
     }
 
+    /// Whether an argument meets it.
+    pub(crate) fn holds(&self, given: u64) -> bool {
+        let given = given & self.mask;
+        match self.op {
+            Operator::Ne => given != self.value,
+            Operator::Lt => given < self.value,
+            Operator::Le => given <= self.value,
+            Operator::Eq | Operator::MaskedEq => given == self.value,
+            Operator::Ge => given >= self.value,
+            Operator::Gt => given > self.value,
+        }
+    }
+
     /// Where it stands among others: the greatest is tried first.
     fn rank(&self) -> (u8, u8, u64) {
         let (kind, value) = match self.op {

@@ -3,7 +3,8 @@
 //! [`compile`] is pure: a [`Profile`] and the architecture of the host give a [`Program`], byte
 //! for byte the same every time. In reading order: `profile` (what is asked), `arch` and `table`
 //! (facts), `rules` (libseccomp's and runc's rules of precedence), `space` (every number of an
-//! architecture and what happens to it), `emit` (the program), `sim` (runs it).
+//! architecture and what happens to it), `emit` (the program), `sim` (runs it). [`tools`] answers
+//! questions about profiles.
 //!
 //! ```
 //! use corten_seccomp::{ActionName, Arch, Data, Profile, Syscalls, compile, run};
@@ -31,6 +32,7 @@ mod rules;
 mod sim;
 mod space;
 mod table;
+pub mod tools;
 
 pub use action::{Action, describe};
 pub use arch::{ARCHES, Arch, X32_BIT};

@@ -11,16 +11,20 @@ pub struct Profile {
     /// What happens to a call that no rule names.
     pub default_action: ActionName,
     /// errno of a default action that takes one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub default_errno_ret: Option<u32>,
     /// Architectures besides the native one, as `SCMP_ARCH_*`.
     #[serde(deserialize_with = "null_is_empty")]
     pub architectures: Vec<String>,
     /// Flags of seccomp(2), as `SECCOMP_FILTER_FLAG_*`; absent and empty differ (see
     /// [`crate::Program::flags`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub flags: Option<Vec<String>>,
     /// Socket that receives the descriptor of user notifications.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub listener_path: Option<String>,
     /// Passed to that socket as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub listener_metadata: Option<String>,
     /// The rules, in order.
     #[serde(deserialize_with = "null_is_empty")]
@@ -28,7 +32,7 @@ pub struct Profile {
 }
 
 /// Go writes `null` for an empty list.
-fn null_is_empty<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
+pub(crate) fn null_is_empty<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
 where
     T: Deserialize<'de>,
     D: Deserializer<'de>,
@@ -46,9 +50,10 @@ pub struct Syscalls {
     /// What happens to them.
     pub action: ActionName,
     /// errno of an action that takes one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub errno_ret: Option<u32>,
     /// Conditions, all of which must hold; two on the same argument are two rules.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<Arg>,
 }
 

@@ -157,37 +157,39 @@ impl Rules {
     }
 
     fn add_call(&mut self, row: usize, any: &[Vec<Arg>], action: Action) -> Result<(), Action> {
-        let name = table::NAMES.get(row).copied().unwrap_or_default();
         for rules in &mut self.arches {
-            let arch = rules.arch;
-            for all in any {
-                if let Some((nr, which)) = arch.multiplexer(name) {
-                    // The arguments lie in memory, where a filter cannot look: the first names
-                    // the call, what was asked of it is left out (libseccomp does the same).
-                    let which = Arg { value: which, ..Arg::default() };
-                    let others = all.iter().filter(|arg| arg.index != 0);
-                    let all = std::iter::once(&which).chain(others);
-                    rules.insert(nr, all, action)?;
-                }
-                if let Some(nr) = arch.number_of_row(row) {
-                    rules.insert(nr, all.iter(), action)?;
-                }
+            for (nr, conds) in parts(rules.arch, row, any) {
+                rules.insert(nr, conds, action)?;
             }
         }
         Ok(())
     }
 }
 
+/// What a name with these conditions says on an architecture: about which numbers, and when.
+pub(crate) fn parts(
+    arch: &Arch,
+    row: usize,
+    any: &[Vec<Arg>],
+) -> impl Iterator<Item = (u32, Vec<Cond>)> {
+    let name = table::NAMES.get(row).copied().unwrap_or_default();
+    let (carrier, own) = (arch.multiplexer(name), arch.number_of_row(row));
+    let cond = |arg: &Arg| Cond::new(u8::try_from(arg.index).ok()?, arg, arch.wide);
+    any.iter().flat_map(move |all| {
+        // The arguments lie in memory, where a filter cannot look: the first names the call, what
+        // was asked of it is left out (libseccomp does the same).
+        let carried = carrier.map(|(nr, which)| {
+            let which = Arg { value: which, ..Arg::default() };
+            let others = all.iter().filter(|arg| arg.index != 0);
+            (nr, std::iter::once(&which).chain(others).filter_map(cond).collect())
+        });
+        let own = own.map(|nr| (nr, all.iter().filter_map(cond).collect()));
+        carried.into_iter().chain(own)
+    })
+}
+
 impl ArchRules {
-    fn insert<'a>(
-        &mut self,
-        nr: u32,
-        args: impl Iterator<Item = &'a Arg>,
-        action: Action,
-    ) -> Result<(), Action> {
-        let wide = self.arch.wide;
-        let cond = |arg: &Arg| Cond::new(u8::try_from(arg.index).ok()?, arg, wide);
-        let conds = args.filter_map(cond).collect();
+    fn insert(&mut self, nr: u32, conds: Vec<Cond>, action: Action) -> Result<(), Action> {
         match self.calls.get_mut(&nr) {
             Some(fate) => fate.add(conds, action).map_err(|earlier| earlier.0),
             None => {
@@ -200,7 +202,7 @@ impl ArchRules {
 
 /// One list of conditions, or one per condition when an argument is named twice; each sorted by
 /// argument.
-fn alternatives(args: &[Arg], field: &str) -> Result<Vec<Vec<Arg>>, Error> {
+pub(crate) fn alternatives(args: &[Arg], field: &str) -> Result<Vec<Vec<Arg>>, Error> {
     for (at, arg) in args.iter().enumerate() {
         if arg.index > 5 {
             return Err(Error::new(

@@ -7,7 +7,7 @@ use crate::rules::{ArchRules, Rules};
 use crate::table::ARM_PRIVATE;
 
 /// What a tracer sets to skip a call (seccomp(2), "Caveats"): it is no call of any table.
-const SKIPPED: u32 = u32::MAX;
+pub(crate) const SKIPPED: u32 = u32::MAX;
 
 /// What stands at the end of the search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl<'a> Space<'a> {
 
 /// The numbers that are newer than the profile, the end not included: runc answers them with
 /// ENOSYS, so that a C library falls back, unless the default lets calls pass.
-fn newer(of: &ArchRules, last: u32, default: Action) -> Option<(u32, u32)> {
+pub(crate) fn newer(of: &ArchRules, last: u32, default: Action) -> Option<(u32, u32)> {
     if default.lets_new_calls_pass() {
         return None;
     }
@@ -121,7 +121,7 @@ fn newer(of: &ArchRules, last: u32, default: Action) -> Option<(u32, u32)> {
 }
 
 /// `AUDIT_ARCH_X86_64`, which x32 shares.
-const X86_64_AUDIT: u32 = 0xc000_003e;
+pub(crate) const X86_64_AUDIT: u32 = 0xc000_003e;
 
 #[cfg(test)]
 mod tests {
