@@ -24,6 +24,7 @@
 
 mod action;
 mod arch;
+mod calls;
 mod chain;
 mod emit;
 mod error;

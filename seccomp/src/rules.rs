@@ -4,10 +4,9 @@
 //! the default is skipped, a name that nothing has is skipped, two conditions on one argument are
 //! two rules, the native architecture is always there.
 
-use std::collections::BTreeMap;
-
 use crate::action::Action;
 use crate::arch::Arch;
+use crate::calls::Calls;
 use crate::chain::{Cond, Fate};
 use crate::error::Error;
 use crate::profile::{self, ActionName, Arg, Profile, Syscalls};
@@ -24,7 +23,7 @@ pub(crate) struct Rules {
 /// What happens to the calls of one architecture.
 pub(crate) struct ArchRules {
     pub(crate) arch: &'static Arch,
-    pub(crate) calls: BTreeMap<u32, Fate>,
+    pub(crate) calls: Calls,
     /// The greatest number that the profile names, whatever its action: above it a call is newer
     /// than the profile. `None` when it names nothing here.
     pub(crate) newest: Option<u32>,
@@ -44,7 +43,7 @@ pub(crate) fn read(profile: &Profile, host: &'static Arch) -> Result<Rules, Erro
     let notifies = profile.syscalls.iter().any(|rule| rule.action == ActionName::Notify);
     let arches = arches(profile, host)?
         .into_iter()
-        .map(|arch| ArchRules { arch, calls: BTreeMap::new(), newest: None })
+        .map(|arch| ArchRules { arch, calls: Calls::new(arch.base), newest: None })
         .collect();
     let flags = flags(profile, notifies)?;
     let mut rules = Rules { default, arches, flags, unknown: Vec::new() };

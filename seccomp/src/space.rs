@@ -75,9 +75,9 @@ impl<'a> Space<'a> {
             next += 1;
         }
         for (nr, fate) in of.calls.range(next..=last) {
-            self.gap(next, *nr, newer, default);
+            self.gap(next, nr, newer, default);
             self.push(
-                *nr,
+                nr,
                 match fate {
                     Fate::Always(action) => Leaf::Always(*action),
                     Fate::When(rules) => Leaf::When(rules),

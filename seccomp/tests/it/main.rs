@@ -11,4 +11,5 @@ mod differential;
 mod generate;
 mod naive;
 mod oracle;
+mod profiles;
 mod programs;

@@ -79,6 +79,10 @@ got=0
 output=$({ sleep 1; echo over; sleep 1; } | timeout 60 "${run[@]}" --rm $image c15 cat 2>&1) || got=$?
 judge "standard input arrives" 0 '^over$' "$got" "$output"
 
+# shellcheck source=seccomp.sh
+source "$HERE/seccomp.sh"
+containerd_seccomp
+
 # Detached.
 expect "run --detach returns" 0 '' "${run[@]}" --detach --memory-limit 33554432 --pid-file "$WORK/pid" $image d1 \
     sh -c 'trap "exit 9" TERM; while :; do sleep 0.1; done'

@@ -81,6 +81,10 @@ expect "the badness for the OOM killer is set" 0 '^500$' "${once[@]}" --oom-scor
 expect "a device is added" 0 '^1 7$' "${once[@]}" --device /dev/full:/dev/extra:rw $image stat -c '%t %T' /dev/extra
 expect "shared memory has its size" 0 '^2048$' "${once[@]}" --shm-size 2m $image sh -c "df -k /dev/shm | awk 'END { print \$2 }'"
 
+# shellcheck source=seccomp.sh
+source "$HERE/seccomp.sh"
+docker_seccomp
+
 # Limits, seen from the host.
 expect "a container with limits is started" 0 '^[0-9a-f]{64}$' \
     "${run[@]}" --detach --name limits --memory 32m --pids-limit 77 --cpus 0.5 $image sleep 1000
