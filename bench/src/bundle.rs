@@ -16,7 +16,13 @@ pub(crate) struct Bundle {
 impl Bundle {
     /// Writes it.
     pub(crate) fn new(v2: bool) -> Result<Self> {
-        let dir = std::env::temp_dir().join(format!("corten-bench-{}", std::process::id()));
+        Self::with(v2, None)
+    }
+
+    /// Writes one with a seccomp profile, or without.
+    pub(crate) fn with(v2: bool, seccomp: Option<&Value>) -> Result<Self> {
+        let kind = if seccomp.is_some() { "-seccomp" } else { "" };
+        let dir = std::env::temp_dir().join(format!("corten-bench-{}{kind}", std::process::id()));
         let bin = dir.join("rootfs/bin");
         fs::create_dir_all(&bin)?;
         fs::copy("/bin/busybox", bin.join("busybox")).context("install busybox-static")?;
@@ -24,7 +30,11 @@ impl Bundle {
         for name in ["dev", "proc", "sys"] {
             fs::create_dir_all(dir.join("rootfs").join(name))?;
         }
-        fs::write(dir.join("config.json"), serde_json::to_vec_pretty(&config(v2))?)?;
+        let mut config = config(v2);
+        if let Some(profile) = seccomp {
+            config["linux"]["seccomp"] = profile.clone();
+        }
+        fs::write(dir.join("config.json"), serde_json::to_vec_pretty(&config)?)?;
         Ok(Self { dir, v2 })
     }
 

@@ -4,12 +4,14 @@
 //! turns (A B C A B C), medians and the ratio to a peer of the same run are quoted. System calls
 //! and memory are steadier than time and stand beside it.
 //!
-//! `corten-bench` runs everything; `corten-bench floor ROOTFS [CGROUP_DIR…]` is one floor
-//! container; `corten-bench once CMD…` runs a command and prints its peak memory.
+//! `corten-bench v1|v2` is that; `corten-bench seccomp` compares containers with a system call
+//! filter and without; `corten-bench floor ROOTFS [CGROUP_DIR…]` is one floor container;
+//! `corten-bench once CMD…` runs a command and prints its peak memory.
 
 mod bundle;
 mod floor;
 mod measure;
+mod seccomp;
 mod view;
 
 use std::path::PathBuf;
@@ -31,8 +33,10 @@ fn main() -> Result<ExitCode> {
         Some("once") => measure::once(&args[1..]),
         Some("v1") => compare(&args[1..], false),
         Some("v2") => compare(&args[1..], true),
+        Some("seccomp") => seccomp::compare(&args[1..]),
         _ => bail!(
-            "usage: corten-bench v1|v2 CORTEN [ROUNDS [PEER…]] | floor ROOTFS [CGROUP…] | once CMD…"
+            "usage: corten-bench v1|v2 CORTEN [ROUNDS [PEER…]] \
+             | seccomp CONFIG CORTEN [ROUNDS [PEER…]] | floor ROOTFS [CGROUP…] | once CMD…"
         ),
     }
 }

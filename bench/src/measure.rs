@@ -45,6 +45,14 @@ impl Command {
         self.times.iter().copied().fold(f64::INFINITY, f64::min)
     }
 
+    /// How many milliseconds it takes more than another one that ran in the same rounds: the
+    /// median of the differences.
+    pub(crate) fn more_than(&self, other: &Self) -> f64 {
+        let mut more: Vec<f64> = self.times.iter().zip(&other.times).map(|(a, b)| a - b).collect();
+        more.sort_by(f64::total_cmp);
+        more.get(more.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
     /// Peak resident memory of the largest process, in KiB.
     fn memory(&self) -> Result<i64> {
         let own = std::env::current_exe()?;
