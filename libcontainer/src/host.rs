@@ -71,7 +71,19 @@ impl Host {
         Self::probe_with(asks_for_label(spec))
     }
 
+    /// Looks at what a process for an existing container needs: its place is decided already.
+    ///
+    /// # Errors
+    /// As [`Host::probe`].
+    pub fn probe_rights(labels: bool) -> Result<Self> {
+        Self::probe_around(labels, CgroupLayout::default())
+    }
+
     fn probe_with(labels: bool) -> Result<Self> {
+        Self::probe_around(labels, CgroupLayout::probe()?)
+    }
+
+    fn probe_around(labels: bool, cgroup: CgroupLayout) -> Result<Self> {
         Ok(Self {
             kernel: Version::probe()?,
             euid: nix::unistd::geteuid().as_raw(),
@@ -80,7 +92,7 @@ impl Host {
             caps: own_caps()?,
             last_cap: last_cap()?,
             lsm: if labels { Lsm::probe() } else { Lsm::default() },
-            cgroup: CgroupLayout::probe()?,
+            cgroup,
         })
     }
 

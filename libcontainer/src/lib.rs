@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod console;
 pub mod create;
 pub mod error;
+pub mod exec;
 pub mod hooks;
 pub mod host;
 pub mod net;

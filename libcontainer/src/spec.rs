@@ -51,6 +51,44 @@ impl Spec {
         Self::parse(path, &read_file(path)?)
     }
 
+    /// Reads a process, such as callers of `exec` write it, from the file `path`; `-` is stdin.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no `process` of a configuration.
+    pub fn read_process(path: &Path) -> Result<Self> {
+        let text = if path == Path::new("-") {
+            read_stream(path, std::io::stdin().lock())?
+        } else {
+            // A pipe is welcome here: `-p <(...)`.
+            let file = File::open(path).at(Step::ReadConfig, || path.display())?;
+            read_stream(path, file)?
+        };
+        Self::parse_process(path, &text)
+    }
+
+    /// Parses a process; everything else of the configuration is left out.
+    ///
+    /// # Errors
+    /// As [`Spec::read_process`].
+    pub fn parse_process(path: &Path, text: &[u8]) -> Result<Self> {
+        let whole = [br#"{"ociVersion":"1.3.0","process":"#, text, b"}"].concat();
+        let parsed = Self::parse(path, &whole);
+        // A fault is told in the places of the text that the user knows.
+        match (parsed, serde_json::from_slice::<oci_spec::runtime::Process>(text)) {
+            (Err(_), Err(fault)) => Err(explain(path, text, &fault)),
+            (parsed, _) => parsed,
+        }
+    }
+
+    /// A configuration of which only `process` is known.
+    pub fn of_process(process: oci_spec::runtime::Process) -> Self {
+        // Not oci-spec's default, which is a whole container.
+        let bare = serde_json::from_str(r#"{"ociVersion":"1.3.0"}"#);
+        let mut oci: oci_spec::runtime::Spec = bare.unwrap_or_default();
+        oci.set_process(Some(process));
+        Self { oci, pids_limit: None, unknown_capabilities: Vec::new(), warnings: Vec::new() }
+    }
+
     /// Parses `text`, which came from `path`.
     ///
     /// # Errors
@@ -182,6 +220,15 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
     file.take(LARGEST + 1).read_to_end(&mut text).at(Step::ReadConfig, || path.display())?;
     if text.len() as u64 > LARGEST {
         return Err(fault(path, "grows while it is read"));
+    }
+    Ok(text)
+}
+
+fn read_stream(path: &Path, stream: impl Read) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    stream.take(LARGEST + 1).read_to_end(&mut text).at(Step::ReadConfig, || path.display())?;
+    if text.len() as u64 > LARGEST {
+        return Err(fault(path, format!("is longer than the {LARGEST} bytes that are read")));
     }
     Ok(text)
 }

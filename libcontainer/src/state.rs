@@ -9,11 +9,13 @@
 //! ROOT/ID/intent.json    what create is about to make; stays for the day state.json is damaged
 //!         cgroup.ours    create has found the cgroups empty: who is in them is the container's
 //!         init.json      init, while hooks of create run
+//!         exec.json      what further processes take over; seccomp.bpf beside it
 //!         exec.fifo      the start gate, see [`gate`]; exec.result beside it
 //!         state.json     the container exists
 //! ```
 
 pub mod gate;
+mod inherit;
 pub mod oci;
 mod owner;
 pub mod process;
@@ -212,7 +214,11 @@ impl State {
         Ok(if self.init.is_alive() { Status::Running } else { Status::Stopped })
     }
 
-    fn is_paused(&self) -> Result<bool> {
+    /// Whether its cgroup is frozen.
+    ///
+    /// # Errors
+    /// The freezer cannot be read.
+    pub fn is_paused(&self) -> Result<bool> {
         self.cgroup.as_ref().map_or(Ok(false), |record| Cgroup::open(record).frozen())
     }
 }

@@ -41,6 +41,7 @@ complete -c corten -n "__fish_corten_needs_command" -f -a "state" -d 'Print the 
 complete -c corten -n "__fish_corten_needs_command" -f -a "kill" -d 'Send a signal to the first process of a container'
 complete -c corten -n "__fish_corten_needs_command" -f -a "delete" -d 'Remove a container and everything it holds'
 complete -c corten -n "__fish_corten_needs_command" -f -a "run" -d 'Create and start a container and wait for it'
+complete -c corten -n "__fish_corten_needs_command" -f -a "exec" -d 'Run another program in a container that runs'
 complete -c corten -n "__fish_corten_needs_command" -f -a "ps" -d 'Show the processes of a container'
 complete -c corten -n "__fish_corten_needs_command" -f -a "pause" -d 'Stop every process of a container where it is'
 complete -c corten -n "__fish_corten_needs_command" -f -a "resume" -d 'Let a paused container run again'
@@ -81,6 +82,24 @@ complete -c corten -n "__fish_corten_using_subcommand run" -s d -l detach -d 'Re
 complete -c corten -n "__fish_corten_using_subcommand run" -l keep -d 'Keep the container after its program has ended'
 complete -c corten -n "__fish_corten_using_subcommand run" -l no-subreaper -d 'Do not adopt and reap the container\'s orphans'
 complete -c corten -n "__fish_corten_using_subcommand run" -s h -l help -d 'Print help'
+complete -c corten -n "__fish_corten_using_subcommand exec" -l console-socket -d 'Unix socket that receives the terminal\'s master descriptor' -r -F
+complete -c corten -n "__fish_corten_using_subcommand exec" -l pidfd-socket -d 'Unix socket that receives a pidfd of the process' -r -F
+complete -c corten -n "__fish_corten_using_subcommand exec" -l cwd -d 'Working directory in the container' -r
+complete -c corten -n "__fish_corten_using_subcommand exec" -s e -l env -d 'Set an environment variable; may be given several times' -r
+complete -c corten -n "__fish_corten_using_subcommand exec" -s u -l user -d 'User and group, by number' -r
+complete -c corten -n "__fish_corten_using_subcommand exec" -s g -l additional-gids -d 'Add a supplementary group, by number; may be given several times' -r
+complete -c corten -n "__fish_corten_using_subcommand exec" -s p -l process -d 'Process to run, as JSON like process in config.json; - reads it from stdin' -r -F
+complete -c corten -n "__fish_corten_using_subcommand exec" -l pid-file -d 'File that receives the pid of the process' -r -F
+complete -c corten -n "__fish_corten_using_subcommand exec" -l process-label -d 'SELinux label of the process' -r
+complete -c corten -n "__fish_corten_using_subcommand exec" -l apparmor -d 'AppArmor profile of the process' -r
+complete -c corten -n "__fish_corten_using_subcommand exec" -s c -l cap -d 'Add a capability; may be given several times' -r
+complete -c corten -n "__fish_corten_using_subcommand exec" -l preserve-fds -d 'Pass this many descriptors after stdio and $LISTEN_FDS to the process' -r
+complete -c corten -n "__fish_corten_using_subcommand exec" -l cgroup -d 'Run in a sub-cgroup of the container\'s; may be given once for each controller' -r
+complete -c corten -n "__fish_corten_using_subcommand exec" -s t -l tty -d 'Give the program a terminal'
+complete -c corten -n "__fish_corten_using_subcommand exec" -s d -l detach -d 'Return as soon as the program has started'
+complete -c corten -n "__fish_corten_using_subcommand exec" -l no-new-privs -d 'Never let the process gain privileges'
+complete -c corten -n "__fish_corten_using_subcommand exec" -l ignore-paused -d 'Do not refuse a paused container: the program runs when it is resumed'
+complete -c corten -n "__fish_corten_using_subcommand exec" -s h -l help -d 'Print help'
 complete -c corten -n "__fish_corten_using_subcommand ps" -s f -l format -d 'Output: table or json' -r -f -a "table\t'Columns for people'
 json\t'One line of JSON'"
 complete -c corten -n "__fish_corten_using_subcommand ps" -s h -l help -d 'Print help'
@@ -102,18 +121,19 @@ complete -c corten -n "__fish_corten_using_subcommand explain" -l no-pivot -d 'P
 complete -c corten -n "__fish_corten_using_subcommand explain" -l no-new-keyring -d 'Plan as with create --no-new-keyring'
 complete -c corten -n "__fish_corten_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c corten -n "__fish_corten_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run ps pause resume list spec features explain completion help" -f -a "create" -d 'Create a container; its program waits for start'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run ps pause resume list spec features explain completion help" -f -a "start" -d 'Start the program of a created container'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run ps pause resume list spec features explain completion help" -f -a "state" -d 'Print the state of a container as JSON'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run ps pause resume list spec features explain completion help" -f -a "kill" -d 'Send a signal to the first process of a container'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run ps pause resume list spec features explain completion help" -f -a "delete" -d 'Remove a container and everything it holds'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run ps pause resume list spec features explain completion help" -f -a "run" -d 'Create and start a container and wait for it'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run ps pause resume list spec features explain completion help" -f -a "ps" -d 'Show the processes of a container'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run ps pause resume list spec features explain completion help" -f -a "pause" -d 'Stop every process of a container where it is'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run ps pause resume list spec features explain completion help" -f -a "resume" -d 'Let a paused container run again'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run ps pause resume list spec features explain completion help" -f -a "list" -d 'List the containers below --root'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run ps pause resume list spec features explain completion help" -f -a "spec" -d 'Write a config.json to start from'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run ps pause resume list spec features explain completion help" -f -a "features" -d 'Print what this runtime can do, as features.md wants it'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run ps pause resume list spec features explain completion help" -f -a "explain" -d 'Print what create would do, without doing it'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run ps pause resume list spec features explain completion help" -f -a "completion" -d 'Print the completion script of a shell'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run ps pause resume list spec features explain completion help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "create" -d 'Create a container; its program waits for start'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "start" -d 'Start the program of a created container'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "state" -d 'Print the state of a container as JSON'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "kill" -d 'Send a signal to the first process of a container'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "delete" -d 'Remove a container and everything it holds'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "run" -d 'Create and start a container and wait for it'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "exec" -d 'Run another program in a container that runs'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "ps" -d 'Show the processes of a container'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "pause" -d 'Stop every process of a container where it is'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "resume" -d 'Let a paused container run again'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "list" -d 'List the containers below --root'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "spec" -d 'Write a config.json to start from'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "features" -d 'Print what this runtime can do, as features.md wants it'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "explain" -d 'Print what create would do, without doing it'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "completion" -d 'Print the completion script of a shell'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -21,8 +21,8 @@ pub(crate) struct Misuse {
 /// `argv` in the form that the definitions of `root` parse.
 ///
 /// Rules, in Go's words and in this order: flags of the runtime stand before the command, flags of
-/// a command anywhere after it; the last of several equal flags wins; an empty value is the same
-/// as no flag; `--` ends the flags; so does the first positional argument of a command that takes
+/// a command anywhere after it; the last of several equal flags wins, unless the flag is one that
+/// collects values; an empty value is the same as no flag; `--` ends the flags; so does the first positional argument of a command that takes
 /// positional arguments with a leading dash (`kill ID -9`).
 ///
 /// # Errors
@@ -94,7 +94,9 @@ impl Line<'_> {
             return Ok(());
         };
         let prefix = [b"--", long.name.as_bytes()].concat();
-        self.forget(&prefix);
+        if !long.repeats {
+            self.forget(&prefix);
+        }
         if long.takes_value {
             let value = match flag.value {
                 Some(value) => value.to_owned(),
@@ -102,7 +104,7 @@ impl Line<'_> {
                     rest.next().ok_or_else(|| format!("flag needs an argument: --{}", long.name))?
                 }
             };
-            if !value.is_empty() {
+            if !value.is_empty() || long.repeats {
                 let joined = [&prefix[..], b"=", value.as_bytes()].concat();
                 self.out.push(OsString::from_vec(joined));
             }
@@ -135,6 +137,8 @@ struct Flag<'a> {
 struct Long<'a> {
     name: &'a str,
     takes_value: bool,
+    /// Every use counts, as of `exec --env`.
+    repeats: bool,
 }
 
 impl<'a> Flag<'a> {
@@ -161,7 +165,9 @@ impl<'a> Flag<'a> {
             letter.is_some_and(|l| arg.get_short() == Some(l) || aliases.contains(&l))
         };
         let arg = level.get_arguments().find(|arg| named(arg) || lettered(arg))?;
-        Some(Long { name: arg.get_long()?, takes_value: arg.get_action().takes_values() })
+        let action = arg.get_action();
+        let repeats = matches!(action, clap::ArgAction::Append);
+        Some(Long { name: arg.get_long()?, takes_value: action.takes_values(), repeats })
     }
 
     /// clap adds help to the definitions only when it parses.

@@ -5,6 +5,7 @@
 //! here, so that `corten checkpoint --help` fails as callers that probe for it expect.
 //! Go's ways of writing flags are undone before this by [`crate::argv`].
 
+mod exec;
 mod operate;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use clap::{ArgMatches, Args, FromArgMatches, ValueEnum};
 
 use crate::NAME;
 use crate::personality;
+pub(crate) use exec::Exec;
 pub(crate) use operate::Ps;
 
 /// Shape of every help text: the lines that callers of runc know.
@@ -41,13 +43,14 @@ macro_rules! verb {
 }
 
 /// The verbs, in the order of help.
-pub(crate) static VERBS: [Verb; 14] = [
+pub(crate) static VERBS: [Verb; 15] = [
     verb!("create", Create(Create), "Create a container; its program waits for start"),
     verb!("start", Start(Container), "Start the program of a created container"),
     verb!("state", State(Container), "Print the state of a container as JSON"),
     verb!("kill", Kill(Kill), "Send a signal to the first process of a container"),
     verb!("delete", Delete(Delete), "Remove a container and everything it holds"),
     verb!("run", Run(Run), "Create and start a container and wait for it"),
+    verb!("exec", Exec(Exec), "Run another program in a container that runs"),
     verb!("ps", Ps(Ps), "Show the processes of a container"),
     verb!("pause", Pause(Container), "Stop every process of a container where it is"),
     verb!("resume", Resume(Container), "Let a paused container run again"),
@@ -67,6 +70,7 @@ pub(crate) enum Command {
     Kill(Kill),
     Delete(Delete),
     Run(Run),
+    Exec(Exec),
     Ps(Ps),
     Pause(Container),
     Resume(Container),

@@ -3,6 +3,7 @@
 mod completion;
 mod create;
 mod delete;
+mod exec;
 mod explain;
 mod features;
 mod kill;
@@ -34,6 +35,7 @@ pub(crate) fn dispatch(command: &Command, settings: &Settings) -> Result<u8, Fai
         Command::Kill(args) => kill::kill(args, settings)?,
         Command::Delete(args) => delete::delete(args, settings)?,
         Command::Run(args) => return run::run(args, settings),
+        Command::Exec(args) => return exec::exec(args, settings),
         Command::Ps(args) => print(&ps::ps(args, settings)?)?,
         Command::Pause(args) => pause::pause(args, settings)?,
         Command::Resume(args) => pause::resume(args, settings)?,

@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 /// Whether a container may be made: only then the binary must be sealed. A container that is
 /// called `run` costs `state` a millisecond.
 fn makes_containers(argv: &[OsString]) -> bool {
-    argv.iter().skip(1).any(|arg| arg == "create" || arg == "run")
+    argv.iter().skip(1).any(|arg| arg == "create" || arg == "run" || arg == "exec")
 }
 
 /// Opens the log, runs the verb, tells how it ended.

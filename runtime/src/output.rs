@@ -72,17 +72,29 @@ impl Failure {
         Self { error, code: if exec { 255 } else { 1 }, exec }
     }
 
+    /// The failure of `exec`: 255, whatever it was. A program that could not run is told to the
+    /// container's own stderr, so in one line.
+    pub(crate) fn of_exec(error: Error) -> Self {
+        let exec = error.step == Step::Exec && error.errno().is_some();
+        Self { error, code: 255, exec }
+    }
+
     /// runc's sentence: which verb failed, and whether the container itself was at fault.
     fn message(&self, verb: &str) -> String {
         let (error, own) = (&self.error, personality::own());
-        if self.exec || !matches!(verb, "create" | "run") || !own.names_verb() {
+        let verbs = matches!(verb, "create" | "run") && !self.exec || verb == "exec";
+        if !verbs || !own.names_verb() {
             return error.to_string();
         }
         let starting = match error.step {
+            Step::Exec if error.errno().is_none() => "",
             Step::ReadConfig | Step::CheckConfig | Step::State | Step::Seal | Step::Output => "",
             _ => "unable to start container process: ",
         };
-        format!("{} {verb} failed: {starting}{error}", own.name())
+        match verb {
+            "exec" => format!("exec failed: {starting}{error}"),
+            _ => format!("{} {verb} failed: {starting}{error}", own.name()),
+        }
     }
 }
 

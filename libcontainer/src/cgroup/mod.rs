@@ -26,6 +26,7 @@
 
 mod apply;
 mod devices;
+mod enter;
 mod freezer;
 pub(crate) mod fs;
 mod make;
@@ -38,6 +39,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::enter::Entry;
 use self::fs::Dir;
 use crate::error::{At, Error, Result, Step};
 use crate::host::cgroup::CgroupMode;

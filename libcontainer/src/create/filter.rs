@@ -21,7 +21,7 @@ use crate::create::protocol::Said;
 use crate::error::{At, Error, Result, Step};
 use crate::plan::Plan;
 use crate::plan::hooks::Kind;
-use crate::plan::seccomp::When;
+use crate::plan::seccomp::{Listener, When};
 use crate::state::OCI_VERSION;
 use crate::state::oci::HookState;
 use crate::sys::clone::{self, Child};
@@ -82,15 +82,20 @@ pub fn hand_over(plan: &Plan, init: &Child, number: i32) -> Result<()> {
     let file: OwnedFd = clone::pidfd_getfd(&init.pidfd, number)
         .at(Step::Seccomp, || "notification descriptor of init")
         .map_err(|e| e.hint("taking it needs CAP_SYS_PTRACE, as with runc"))?;
-    let message = message(plan, init.pid, listener.metadata.as_deref().unwrap_or_default());
+    let message = message(plan, init.pid, listener);
     let message = message.map_err(std::io::Error::from).at(Step::Seccomp, || "state")?;
     FdSocket::connect(Purpose::Listener, Path::new(&listener.path))?
         .send_listener(message.as_bytes(), &file)
 }
 
-fn message(plan: &Plan, pid: i32, metadata: &str) -> serde_json::Result<String> {
+fn message(plan: &Plan, pid: i32, listener: &Listener) -> serde_json::Result<String> {
+    let metadata = listener.metadata.as_deref().unwrap_or_default();
     let state = HookState { id: &plan.id, bundle: &plan.bundle, annotations: &plan.annotations };
-    let state = state.json(Kind::CreateRuntime, pid);
+    // A container that is joined runs, and its pid is that of its own init.
+    let state = match listener.joins {
+        Some(init) => state.json(Kind::Poststart, init),
+        None => state.json(Kind::CreateRuntime, pid),
+    };
     serde_json::to_string(&ContainerProcessState {
         oci_version: OCI_VERSION,
         fds: ["seccompFd"],

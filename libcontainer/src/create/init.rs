@@ -41,7 +41,8 @@ pub struct Init<'a> {
     pub retry_cwd: bool,
 }
 
-type Run = fn(&mut Init<'_>) -> Outcome;
+/// A step.
+pub type Run = fn(&mut Init<'_>) -> Outcome;
 
 /// The order of the init stage.
 pub static STEPS: &[(Step, Run)] = &[
@@ -85,10 +86,11 @@ pub static STEPS: &[(Step, Run)] = &[
 pub fn run(birth: &mut Birth<'_>) -> ! {
     let mut init =
         Init { plan: birth.plan, kit: birth.kit, procfs: None, program: 0, retry_cwd: false };
-    let (failure, detail) = match settle(&mut init, birth.tasks).and_then(|()| steps(&mut init)) {
-        Ok(()) => execute(&init),
-        Err(failure) => (failure, inside::last_words(&init, failure)),
-    };
+    let (failure, detail) =
+        match settle(&mut init, birth.tasks).and_then(|()| steps(&mut init, STEPS)) {
+            Ok(()) => execute(&init),
+            Err(failure) => (failure, inside::last_words(&init, failure)),
+        };
     gate::say(init.kit, &Said::Failed(failure, detail), None);
     clone::exit(1)
 }
@@ -115,8 +117,12 @@ fn settle(init: &mut Init<'_>, tasks: &[OwnedFd]) -> Outcome {
     cred::setsid().map(drop).or_else(|e| fail(Step::Clone, 0, &e))
 }
 
-fn steps(init: &mut Init<'_>) -> Outcome {
-    for (at, (_, run)) in STEPS.iter().enumerate() {
+/// Runs a table of steps.
+///
+/// # Errors
+/// That of the first step that fails.
+pub fn steps(init: &mut Init<'_>, steps: &[(Step, Run)]) -> Outcome {
+    for (at, (_, run)) in steps.iter().enumerate() {
         let begin = init.kit.times.as_ref().map(|_| monotonic_ns());
         run(init)?;
         if let (Some(times), Some(begin)) = (&init.kit.times, begin) {
@@ -128,7 +134,7 @@ fn steps(init: &mut Init<'_>) -> Outcome {
 }
 
 /// The execve; what comes back is its failure.
-fn execute(init: &Init<'_>) -> (Failure, Detail) {
+pub fn execute(init: &Init<'_>) -> (Failure, Detail) {
     let none = Detail::default();
     let Some(process) = &init.plan.process else {
         return (program::failed(program::Why::NoProcess, libc::EINVAL), none);

@@ -70,7 +70,10 @@ pub fn open_console(init: &mut Init<'_>) -> Outcome {
         let size = tty::WinSize { rows: size.height, cols: size.width };
         tty::set_winsize(&master, size).map_err(step(2))?;
     }
-    console::bind(&peer, dev.as_fd()).map_err(step(3))?;
+    // `/dev/console` is init's terminal, not that of a process that comes later.
+    if init.plan.namespaces.enter.is_empty() {
+        console::bind(&peer, dev.as_fd()).map_err(step(3))?;
+    }
     say(init.kit, &Said::Console, Some(master.as_fd()));
     // Gone before we lead the session: closing the last copy hangs up.
     drop(master);
@@ -115,7 +118,10 @@ pub fn close_descriptors(init: &mut Init<'_>) -> Outcome {
 }
 
 /// Closes the descriptors from `first` on that are not in `keep`, which is sorted.
-fn close_but(mut first: u32, keep: &[u32]) -> io::Result<()> {
+///
+/// # Errors
+/// None on kernels with close_range(2).
+pub fn close_but(mut first: u32, keep: &[u32]) -> io::Result<()> {
     for kept in keep.iter().copied().filter(|kept| *kept < u32::MAX) {
         if kept > first {
             fd::close_range(first, kept - 1, 0)?;

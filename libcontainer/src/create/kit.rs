@@ -16,7 +16,7 @@ use crate::sys::fd;
 use crate::sys::shared::SharedNumbers;
 
 /// Room for `HOME=` and a path.
-const HOME: usize = 1024;
+pub(crate) const HOME: usize = 1024;
 
 /// Where init waits for `start`.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Kit {
         });
         let (argv, envp) = match &plan.process {
             Some(process) if process.find_home => {
-                (ArgV::new(&process.args), ArgV::with_slot(&process.env, HOME))
+                (ArgV::new(&process.args), ArgV::with_slots(&process.env, 1, HOME))
             }
             Some(process) => (ArgV::new(&process.args), ArgV::new(&process.env)),
             None => (ArgV::new(&[]), ArgV::new(&[])),

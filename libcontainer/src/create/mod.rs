@@ -107,14 +107,7 @@ fn poststop(plan: &Plan, error: Error) -> Error {
 
 /// The page: each line is a module to open. `begun` is set once there is an init.
 fn make(plan: &Plan, store: &Store, begun: &mut bool) -> Result<Container> {
-    if !seal::is_sealed()? {
-        return Err(Error::rule(
-            Step::Seal,
-            "",
-            "this program's own file is writable in containers",
-        )
-        .hint("call libcontainer::seal() at the top of main"));
-    }
+    must_be_sealed()?;
     let sockets = Sockets::connect(plan)?; // a caller that does not listen is told at once
     let intent = intent(plan)?;
     let claim = store.claim(&plan.id, &intent)?; // the id is ours, and what follows is on record
@@ -137,8 +130,9 @@ fn make(plan: &Plan, store: &Store, begun: &mut bool) -> Result<Container> {
     };
     let finish = || -> Result<(State, Option<OwnedFd>)> {
         let identity = intent.owner.child(init.pid())?;
+        claim.leave_for_exec(plan)?; // while init is at work
         climb(plan, &cgroup, &mut init, &claim, &identity)?;
-        let console = sockets.send(&mut init)?;
+        let console = sockets.send(&mut init, "init")?;
         let mut state = state(plan, &intent, identity, &cgroup)?;
         state.resctrl.clone_from(&class);
         Ok((claim.publish(state)?, console))
@@ -147,7 +141,12 @@ fn make(plan: &Plan, store: &Store, begun: &mut bool) -> Result<Container> {
         Ok((state, console)) => {
             undo.forget();
             init.release();
-            Ok(Container { state, console, times: timing::collect(times.as_ref()), init })
+            Ok(Container {
+                state,
+                console,
+                times: timing::collect(times.as_ref(), init::STEPS),
+                init,
+            })
         }
         Err(error) => {
             // Best effort: the cause is the better error.
@@ -155,6 +154,15 @@ fn make(plan: &Plan, store: &Store, begun: &mut bool) -> Result<Container> {
             Err(explain(error, &cgroup))
         }
     }
+}
+
+/// Nothing of a container runs in a copy of us whose program it could write (CVE-2019-5736).
+pub(crate) fn must_be_sealed() -> Result<()> {
+    if seal::is_sealed()? {
+        return Ok(());
+    }
+    let why = "this program's own file is writable in containers";
+    Err(Error::rule(Step::Seal, "", why).hint("call libcontainer::seal() at the top of main"))
 }
 
 /// An init that vanished under a memory limit was killed by it.
@@ -227,7 +235,7 @@ fn hook_state(plan: &Plan) -> HookState<'_> {
 }
 
 /// Set from outside: in a user namespace init could not lower it (CAP_SYS_RESOURCE).
-fn oom_score_adj(plan: &Plan, pid: i32) -> Result<()> {
+pub(crate) fn oom_score_adj(plan: &Plan, pid: i32) -> Result<()> {
     let Some(score) = plan.process.as_ref().and_then(|process| process.oom_score_adj) else {
         return Ok(());
     };
@@ -237,7 +245,7 @@ fn oom_score_adj(plan: &Plan, pid: i32) -> Result<()> {
 }
 
 /// Resource limits of a container with a user namespace.
-fn rlimits(plan: &Plan, pid: i32) -> Result<()> {
+pub(crate) fn rlimits(plan: &Plan, pid: i32) -> Result<()> {
     let process = plan.process.as_ref().filter(|process| process.limiter == Limiter::Parent);
     for (item, limit) in (0..).zip(process.iter().flat_map(|process| &process.rlimits)) {
         sched::setrlimit_of(pid, limit.resource, limit.soft, limit.hard).map_err(|e| {
@@ -275,13 +283,13 @@ fn state(plan: &Plan, intent: &Intent, init: ProcessId, cgroup: &Cgroup) -> Resu
 }
 
 /// The caller's sockets, connected before anything is made.
-struct Sockets {
+pub(crate) struct Sockets {
     console: Option<FdSocket>,
     pidfd: Option<FdSocket>,
 }
 
 impl Sockets {
-    fn connect(plan: &Plan) -> Result<Self> {
+    pub(crate) fn connect(plan: &Plan) -> Result<Self> {
         let connect = |purpose, path: &Option<std::path::PathBuf>| {
             path.as_deref().map(|path| FdSocket::connect(purpose, path)).transpose()
         };
@@ -292,9 +300,10 @@ impl Sockets {
     }
 
     /// Hands the pidfd and the pty master over; the master is returned when nobody else wants it.
-    fn send(self, init: &mut InitProcess) -> Result<Option<OwnedFd>> {
+    /// `kind` tells the caller whether it is the init of a container.
+    pub(crate) fn send(self, init: &mut InitProcess, kind: &str) -> Result<Option<OwnedFd>> {
         if let (Some(socket), Some(child)) = (self.pidfd, init.child()) {
-            socket.send_pidfd(&child.pidfd, "init")?;
+            socket.send_pidfd(&child.pidfd, kind)?;
         }
         match (self.console, init.take_console()) {
             (Some(socket), Some(master)) => socket.send_master(&master).map(|()| None),

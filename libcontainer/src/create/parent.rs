@@ -21,6 +21,9 @@ pub struct InitProcess {
     console: Option<OwnedFd>,
     patience: i32,
     released: bool,
+    /// For messages: what it is, and until when it is not finished.
+    who: &'static str,
+    before: &'static str,
 }
 
 impl Drop for InitProcess {
@@ -38,7 +41,18 @@ impl InitProcess {
     /// Nobody yet; `sync` is our end of the socket pair.
     pub fn new(sync: OwnedFd, plan: &Plan) -> Self {
         let patience = if plan.hooks.runs_inside() { -1 } else { PATIENCE_MS };
-        Self { child: None, sync, console: None, patience, released: false }
+        let (who, before) = ("init", "during container init");
+        Self { child: None, sync, console: None, patience, released: false, who, before }
+    }
+
+    /// A process that joins a container; `patient` when that may be frozen and make us wait.
+    #[must_use]
+    pub fn joining(mut self, patient: bool) -> Self {
+        (self.who, self.before) = ("process", "before its program ran");
+        if patient {
+            self.patience = -1;
+        }
+        self
     }
 
     /// This process is meant from here on; returns the one before.
@@ -147,16 +161,17 @@ impl InitProcess {
 
     /// Why init fell silent.
     fn epitaph(&self) -> Error {
+        let (who, before) = (self.who, self.before);
         let status = self.child.as_ref().map(|child| clone::wait_pidfd(&child.pidfd));
         match status {
             Some(Ok(WaitStatus::Signaled(libc::SIGKILL))) => {
-                Error::rule(Step::Clone, "init", "was killed during container init")
+                Error::rule(Step::Clone, who, format!("was killed {before}"))
                     .hint("most likely the memory limit is too low for it, or someone killed it")
             }
             Some(Ok(WaitStatus::Signaled(signal))) => {
-                Error::rule(Step::Clone, "init", format!("died from signal {signal}"))
+                Error::rule(Step::Clone, who, format!("died from signal {signal}"))
             }
-            _ => Error::rule(Step::Clone, "init", "ended before the container was ready"),
+            _ => Error::rule(Step::Clone, who, "ended before the container was ready"),
         }
     }
 }

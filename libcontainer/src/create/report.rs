@@ -89,6 +89,7 @@ fn subject(plan: &Plan, failure: &Failure) -> String {
     match failure.step {
         Step::Namespace if failure.item == stage::NEW => "new".into(),
         Step::Namespace if failure.item == stage::TIME_OFFSETS => "linux.timeOffsets".into(),
+        Step::Namespace if failure.item == stage::ENTER => "of the container".into(),
         Step::Namespace => text(plan.namespaces.join.get(failure.index()).map(|join| &join.path)),
         Step::Keyring => text(plan.keyring.as_ref()),
         Step::Network => "lo".into(),
@@ -105,7 +106,7 @@ fn subject(plan: &Plan, failure: &Failure) -> String {
                 .unwrap_or_default()
         }
         Step::Label => label(plan, failure.item),
-        Step::Scheduler => ["scheduler", "ioPriority", "memoryPolicy"]
+        Step::Scheduler => ["scheduler", "ioPriority", "memoryPolicy", "execCPUAffinity"]
             .get(failure.index())
             .map_or_else(String::new, ToString::to_string),
         Step::Capabilities if failure.item == identity::NO_NEW_PRIVS => "noNewPrivileges".into(),
@@ -144,7 +145,7 @@ fn hint(plan: &Plan, failure: &Failure) -> Option<String> {
              --no-new-keyring"
         }
         (Step::Label, libc::ENOENT) => "load the profile with apparmor_parser(8)",
-        (Step::Namespace, libc::EINVAL) if failure.item < stage::TIME_OFFSETS => {
+        (Step::Namespace, libc::EINVAL) if failure.item < stage::ENTER => {
             "the path must be a namespace of the type that linux.namespaces says"
         }
         (Step::Namespace, libc::ERANGE) if failure.item == stage::TIME_OFFSETS => {

@@ -93,6 +93,16 @@ impl Work {
         self.helper.take()
     }
 
+    /// Works in a root file system that is there already, and that is `/`.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn adopt_root(&mut self) -> io::Result<()> {
+        let root = crate::sys::fd::open(c"/", libc::O_PATH | libc::O_DIRECTORY)?;
+        self.root = Some(RootFd::new(root));
+        Ok(())
+    }
+
     /// The root file system's descriptor (`O_PATH`), from [`open_root`] on.
     pub fn root_fd(&self) -> Option<BorrowedFd<'_>> {
         self.root.as_ref().map(RootFd::as_fd)

@@ -88,7 +88,10 @@ fn explain_clone(error: Error, plan: &Plan) -> Error {
 }
 
 /// The parent's side of the bridge: maps ids when asked, then learns init's pid.
-fn cross(plan: &Plan, mut init: InitProcess, child: clone::Child) -> Result<InitProcess> {
+///
+/// # Errors
+/// The bridge failed, or its maps.
+pub fn cross(plan: &Plan, mut init: InitProcess, child: clone::Child) -> Result<InitProcess> {
     let bridge = child.pid;
     init.adopt(child);
     let mut said = init.next(plan)?;
@@ -173,6 +176,8 @@ fn build_bridge(birth: &mut Birth<'_>) -> Outcome {
 pub const NEW: u32 = u32::MAX;
 /// `item` of a [`Step::Namespace`] failure about `timeOffsets`.
 pub const TIME_OFFSETS: u32 = u32::MAX - 1;
+/// `item` of a [`Step::Namespace`] failure about entering those of a running container.
+pub const ENTER: u32 = u32::MAX - 2;
 
 fn join_user(kit: &Kit) -> Outcome {
     for (item, (kind, file)) in (0..).zip(&kit.joins) {
@@ -235,7 +240,10 @@ pub fn enter(init: &mut Init<'_>) -> Outcome {
 
 /// In a user namespace we are nobody until we take its ids. Of a joined one the maps are not in
 /// the configuration: there an id that does not exist (`EINVAL`) is left as it is.
-fn become_root(plan: &Plan) -> Outcome {
+///
+/// # Errors
+/// A failure of [`Step::User`].
+pub fn become_root(plan: &Plan) -> Outcome {
     let joined = plan.namespaces.has(Kind::User) && !plan.namespaces.is_new(Kind::User);
     let taken = |result: io::Result<()>| match result {
         Err(error) if joined && errno(&error) == libc::EINVAL => Ok(()),

@@ -83,7 +83,20 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
 /// The first broken rule: `invalid config FIELD: WHY`.
 pub fn check(spec: &Spec, host: &Host, options: &Options) -> Result<Vec<String>> {
     let asked = Asked { spec, host, options };
-    for rule in rules() {
+    keep(asked, rules())?;
+    Ok(root::warnings(asked))
+}
+
+/// Checks `process` alone, for a container that exists.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_process(spec: &Spec, host: &Host, options: &Options) -> Result<()> {
+    keep(Asked { spec, host, options }, process::RULES.iter())
+}
+
+fn keep(asked: Asked<'_>, rules: impl Iterator<Item = &'static Rule>) -> Result<()> {
+    for rule in rules {
         (rule.check)(asked).map_err(|fault| {
             let field = fault.field.as_deref().unwrap_or(rule.field);
             let hint = match fault.hint {
@@ -93,7 +106,7 @@ pub fn check(spec: &Spec, host: &Host, options: &Options) -> Result<Vec<String>>
             Error::rule(Step::CheckConfig, field, fault.why).hint(hint)
         })?;
     }
-    Ok(root::warnings(asked))
+    Ok(())
 }
 
 impl<'a> Asked<'a> {

@@ -6,6 +6,7 @@
 pub mod cgroup;
 pub mod check;
 pub mod devices;
+pub mod exec;
 pub mod hooks;
 pub mod idmap;
 pub mod intel_rdt;
@@ -86,7 +87,7 @@ pub enum CgroupDriver {
 }
 
 /// Everything about one container, decided.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Plan {
     /// The container's id.
     pub id: String,
@@ -106,6 +107,9 @@ pub struct Plan {
     pub mounts: mounts::Mounts,
     /// The program; `start` fails without.
     pub process: Option<process::ProcessPlan>,
+    /// The configuration's process, which `exec` starts from.
+    #[serde(skip)]
+    pub asked: Option<oci_spec::runtime::Process>,
     /// What the program may do.
     pub security: Option<security::SecurityPlan>,
     /// The system call filter.
@@ -183,6 +187,7 @@ impl Plan {
             net: net::build(linux, &namespaces, host.rootless())?,
             hooks: hooks::build(oci.hooks().as_ref(), &rootfs(spec, options)?)?,
             process,
+            asked: asked.cloned(),
             namespaces,
             cgroup,
             intel_rdt: intel_rdt::build(spec, &options.id)?,

@@ -52,7 +52,7 @@ pub struct Request<'a> {
 }
 
 /// Everything about the container's file system tree.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Mounts {
     /// The root file system on the host.
     #[serde(serialize_with = "super::text::one")]

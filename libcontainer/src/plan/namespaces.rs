@@ -7,13 +7,13 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 
 use oci_spec::runtime::{Linux, LinuxNamespaceType};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, Step};
 use crate::plan::text;
 
 /// A kind of namespace, in the order in which `setns` is tried (namespaces(7)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// user_namespaces(7)
@@ -109,10 +109,11 @@ pub struct Join {
 }
 
 /// How init is born.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Route {
     /// One clone3 with every new namespace.
+    #[default]
     Direct,
     /// A short-lived process in between: a pid or time namespace takes effect for children only,
     /// a joined user namespace must own the new ones, and time offsets are frozen as soon as a
@@ -121,12 +122,15 @@ pub enum Route {
 }
 
 /// The decided namespaces.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NamespacePlan {
     /// Made for this container.
     pub new: Vec<Kind>,
     /// Entered by path.
     pub join: Vec<Join>,
+    /// Those of an existing container that a further process enters, all at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub enter: Vec<Kind>,
     /// How init gets there.
     pub route: Route,
     /// Lines for `/proc/self/timens_offsets`; empty when the clocks stay as they are.
@@ -142,7 +146,8 @@ impl NamespacePlan {
 
     /// Whether the container has a namespace of this kind apart from the caller's.
     pub fn has(&self, kind: Kind) -> bool {
-        self.is_new(kind) || self.join.iter().any(|join| join.kind == kind)
+        let joined = || self.join.iter().any(|join| join.kind == kind);
+        self.is_new(kind) || self.enter.contains(&kind) || joined()
     }
 
     /// The `CLONE_NEW*` bits of the new namespaces among `kinds`.
@@ -156,12 +161,7 @@ impl NamespacePlan {
 /// # Errors
 /// A path with a NUL byte. Legality of the combination is `plan::check`'s.
 pub fn build(linux: Option<&Linux>) -> Result<NamespacePlan> {
-    let mut plan = NamespacePlan {
-        new: Vec::new(),
-        join: Vec::new(),
-        route: Route::Direct,
-        time_offsets: Vec::new(),
-    };
+    let mut plan = NamespacePlan::default();
     let Some(linux) = linux else { return Ok(plan) };
     for namespace in linux.namespaces().iter().flatten() {
         let kind = Kind::of(namespace.typ());

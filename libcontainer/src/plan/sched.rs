@@ -4,13 +4,15 @@ use oci_spec::runtime::{
     IOPriorityClass, Linux, LinuxPersonalityDomain, LinuxSchedulerFlag, LinuxSchedulerPolicy,
     MemoryPolicyFlagType, MemoryPolicyModeType, Process, Scheduler,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, Step};
 use crate::sys::sched::SchedAttr;
 
 /// Highest NUMA node the kernel can be told of (`MAX_NUMNODES`, 1024 on the largest builds).
 const MAX_NODES: usize = 1024;
+/// Highest CPU the kernel can be told of (`NR_CPUS`, 8192 on the largest builds).
+const MAX_CPUS: usize = 8192;
 
 /// What is decided about scheduling; every field absent means: as inherited.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -26,7 +28,7 @@ pub struct SchedPlan {
 }
 
 /// Arguments of set_mempolicy(2).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryPolicy {
     /// `MPOL_*` with `MPOL_F_*` bits.
     pub mode: i32,
@@ -65,7 +67,10 @@ pub fn build(process: &Process, linux: Option<&Linux>) -> Result<SchedPlan> {
                 let mode = mode(policy.mode())
                     | policy.flags().iter().flatten().fold(0, |bits, flag| bits | mode_flag(*flag));
                 let nodes = policy.nodes().as_deref().unwrap_or_default();
-                Ok::<_, Error>(MemoryPolicy { mode, nodes: node_mask(nodes)? })
+                Ok::<_, Error>(MemoryPolicy {
+                    mode,
+                    nodes: mask("linux.memoryPolicy.nodes", nodes, MAX_NODES)?,
+                })
             })
             .transpose()?,
         personality: linux.and_then(|linux| linux.personality().as_ref()).map(|personality| {
@@ -138,31 +143,37 @@ const fn mode_flag(flag: MemoryPolicyFlagType) -> i32 {
     }
 }
 
-/// `0-3,7` as a bit mask, no longer than needed.
-fn node_mask(list: &str) -> Result<Vec<u8>> {
-    let bad = |why: &str| {
-        Error::rule(Step::CheckConfig, "linux.memoryPolicy.nodes", format!("{list:?} {why}"))
-    };
-    let mut mask = Vec::new();
+/// A list of CPUs as sched_setaffinity(2) takes it.
+///
+/// # Errors
+/// No list of CPUs, or one over 8191; `field` is the subject.
+pub fn cpu_mask(field: &str, list: &str) -> Result<Vec<u8>> {
+    mask(field, list, MAX_CPUS)
+}
+
+/// `0-3,7` as a bit mask, no longer than needed; `limit` is the first number that is too large.
+fn mask(field: &str, list: &str, limit: usize) -> Result<Vec<u8>> {
+    let bad = |why: &str| Error::rule(Step::CheckConfig, field, format!("{list:?} {why}"));
+    let mut bits = Vec::new();
     for range in list.split(',').map(str::trim).filter(|range| !range.is_empty()) {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let parse = |text: &str| text.parse::<usize>().map_err(|_| bad("is not a list of nodes"));
+        let parse = |text: &str| text.parse::<usize>().map_err(|_| bad("is not a list of numbers"));
         let (first, last) = (parse(first)?, parse(last)?);
         if first > last {
             return Err(bad("has a range that ends before it begins"));
         }
-        if last >= MAX_NODES {
-            return Err(bad("names a node over 1023"));
+        if last >= limit {
+            return Err(bad(&format!("names one over {}", limit - 1)));
         }
-        for node in first..=last {
-            let byte = node / 8;
-            if mask.len() <= byte {
-                mask.resize(byte + 1, 0);
+        for number in first..=last {
+            let byte = number / 8;
+            if bits.len() <= byte {
+                bits.resize(byte + 1, 0);
             }
-            mask[byte] |= 1 << (node % 8);
+            bits[byte] |= 1 << (number % 8);
         }
     }
-    Ok(mask)
+    Ok(bits)
 }
 
 #[cfg(test)]
@@ -171,11 +182,14 @@ mod tests {
 
     #[test]
     fn node_lists_become_masks() {
-        assert_eq!(node_mask("0-2,9").unwrap(), [0b111, 0b10]);
-        assert!(node_mask("").unwrap().is_empty());
+        let nodes = |list| mask("nodes", list, MAX_NODES);
+        assert_eq!(nodes("0-2,9").unwrap(), [0b111, 0b10]);
+        assert!(nodes("").unwrap().is_empty());
         for bad in ["x", "3-1", "1-", "1024"] {
-            assert!(node_mask(bad).is_err(), "{bad}");
+            assert!(nodes(bad).is_err(), "{bad}");
         }
+        assert_eq!(cpu_mask("cpus", "1,8191").unwrap().len(), 1024);
+        assert!(cpu_mask("cpus", "8192").is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use corten_seccomp::{ActionName, Arch, Arg, FLAG_NEW_LISTENER, Insn, Operator, P
 use oci_spec::runtime::{
     Linux, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall,
 };
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::{Error, Result, Step};
 
@@ -25,13 +25,27 @@ pub enum When {
     BeforeExec,
 }
 
+impl When {
+    /// By the privileges of the process, and by whether the filter notifies.
+    pub const fn decide(no_new_privileges: bool, notifies: bool) -> Self {
+        match (no_new_privileges, notifies) {
+            (false, _) => When::BeforeCapabilities,
+            (true, true) => When::BeforeStart,
+            (true, false) => When::BeforeExec,
+        }
+    }
+}
+
 /// Who hears of notifications.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
     /// Unix socket that receives the descriptor and the state of the container's process.
     pub path: PathBuf,
     /// Passed on as it is.
     pub metadata: Option<String>,
+    /// Init of the running container that the process joins; `None` for init itself.
+    #[serde(skip)]
+    pub joins: Option<i32>,
 }
 
 /// The decided filter.
@@ -68,15 +82,10 @@ pub fn build(linux: Option<&Linux>, no_new_privileges: bool) -> Result<Option<Se
         Error::rule(Step::CheckConfig, on, fault.problem).hint(fault.hint)
     })?;
     let notifies = program.flags & FLAG_NEW_LISTENER != 0;
-    let when = match (no_new_privileges, notifies) {
-        (false, _) => When::BeforeCapabilities,
-        (true, true) => When::BeforeStart,
-        (true, false) => When::BeforeExec,
-    };
     Ok(Some(SeccompPlan {
         filter: program.code,
         flags: program.flags,
-        when,
+        when: When::decide(no_new_privileges, notifies),
         listener: listener(asked, notifies)?,
         unknown: program.unknown,
     }))
@@ -97,7 +106,7 @@ fn listener(asked: &LinuxSeccomp, notifies: bool) -> Result<Option<Listener>> {
             "needs listenerPath",
         )),
         Some(path) if notifies => {
-            Ok(Some(Listener { path: path.clone(), metadata: metadata.cloned() }))
+            Ok(Some(Listener { path: path.clone(), metadata: metadata.cloned(), joins: None }))
         }
         _ => Ok(None),
     }
@@ -180,7 +189,7 @@ mod tests {
         assert_eq!(plan(errno, true).unwrap().when, When::BeforeExec);
         let notify = plan(NOTIFY, true).unwrap();
         assert_eq!(notify.when, When::BeforeStart);
-        let listener = Listener { path: "/agent".into(), metadata: Some("m".into()) };
+        let listener = Listener { path: "/agent".into(), metadata: Some("m".into()), joins: None };
         assert_eq!(notify.listener, Some(listener));
     }
 

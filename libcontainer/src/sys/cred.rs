@@ -177,6 +177,14 @@ pub fn set_dumpable(on: bool) -> io::Result<()> {
     prctl(libc::PR_SET_DUMPABLE, c_ulong::from(on), 0).map(drop)
 }
 
+/// Whether others of our user may trace us (`PR_GET_DUMPABLE`).
+///
+/// # Errors
+/// None.
+pub fn is_dumpable() -> io::Result<bool> {
+    prctl(libc::PR_GET_DUMPABLE, 0, 0).map(|dumpable| dumpable == 1)
+}
+
 /// The signal we get when our parent thread ends, 0 for none (`PR_SET_PDEATHSIG`). A parent that
 /// has ended already sends nothing: compare `getppid` afterwards.
 ///
@@ -328,7 +336,7 @@ mod tests {
                 moved.is_ok_and(|n| &here[..n] == b"/proc"),
                 getcwd(&mut here[..2]).is_err_and(|e| e.raw_os_error() == Some(libc::ERANGE)),
                 set_no_new_privs().is_ok(),
-                set_dumpable(false).is_ok(),
+                set_dumpable(false).is_ok() && is_dumpable().is_ok_and(|dumpable| !dumpable),
                 set_pdeathsig(libc::SIGKILL).is_ok(),
                 set_pdeathsig(-1).is_err(),
                 set_subreaper(true).is_ok(),

@@ -104,8 +104,10 @@ fn flags_end_where_callers_end_them() {
     assert_eq!(rewrite("pause c").unwrap(), "pause c");
     assert_eq!(rewrite("delete -- -force").unwrap(), "delete -- -force");
     assert_eq!(rewrite("delete c -force").unwrap(), "delete c --force");
+    // What follows the container's name is the program's.
+    assert_eq!(rewrite("exec -t c sh -c x").unwrap(), "exec --tty -- c sh -c x");
     // A command that does not exist: nothing after it is ours to judge.
-    assert_eq!(rewrite("exec -t c sh -c x").unwrap(), "exec -t c sh -c x");
+    assert_eq!(rewrite("fly -t c sh -c x").unwrap(), "fly -t c sh -c x");
 }
 
 #[test]
@@ -240,10 +242,36 @@ fn the_other_verbs_of_containerd_podman_and_crio() {
 #[test]
 fn commands_of_later_days_do_not_exist() {
     // podman takes the success of `checkpoint --help` as "can checkpoint".
-    for verb in ["checkpoint", "restore", "exec", "update", "events"] {
+    for verb in ["checkpoint", "restore", "update", "events"] {
         assert!(refused(&format!("{verb} --help")).contains(verb), "{verb}");
         assert!(refused(&format!("{verb} c")).contains(verb), "{verb}");
     }
+}
+
+#[test]
+fn exec_of_every_caller() {
+    let exec = |line: &str| match parse(line).command {
+        Some((_, cli::Command::Exec(exec))) => exec,
+        other => panic!("{other:?}"),
+    };
+    // containerd (go-runc's Exec), conmon, CRI-O's probes.
+    let asked = exec("exec --process /t/p --console-socket /t/s --detach --pid-file /t/f c");
+    assert_eq!((asked.id.as_str(), asked.detach, asked.args.len()), ("c", true, 0));
+    assert_eq!(asked.process.unwrap().to_str(), Some("/t/p"));
+    assert!(asked.console_socket.is_some() && asked.pid_file.is_some());
+    assert!(!exec("exec --process /t/p c").detach);
+    // Flags that are given several times all count; the program's own stay its own.
+    let asked = exec("exec -e A=1 --env B=2 -g 5 -additional-gids 6 -u 1:2 c sh -c -e");
+    assert_eq!(
+        (asked.env, asked.additional_gids),
+        (vec!["A=1".into(), "B=2".into()], vec!["5".into(), "6".into()])
+    );
+    assert_eq!(
+        (asked.user.as_deref(), asked.args),
+        (Some("1:2"), ["sh", "-c", "-e"].map(String::from).to_vec())
+    );
+    let asked = exec("exec --cgroup cpu,memory:x --cgroup pids:y c true");
+    assert_eq!(asked.cgroup, ["cpu,memory:x", "pids:y"]);
 }
 
 #[test]

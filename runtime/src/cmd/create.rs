@@ -104,7 +104,7 @@ pub(crate) fn options(shape: &Shape, settings: &Settings) -> Result<Options> {
 }
 
 /// How many sockets systemd or its like gave us (sd_listen_fds(3)).
-fn listen_fds(variable: impl Fn(&str) -> Option<String>) -> u32 {
+pub(super) fn listen_fds(variable: impl Fn(&str) -> Option<String>) -> u32 {
     let ours = variable("LISTEN_PID").and_then(|pid| pid.parse().ok()) == Some(std::process::id());
     let count = variable("LISTEN_FDS").filter(|_| ours);
     count.and_then(|count| count.parse().ok()).unwrap_or(0)

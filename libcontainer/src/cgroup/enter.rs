@@ -1,0 +1,146 @@
+//! Where a further process enters the cgroups of a container that exists (`exec`).
+//!
+//! As for init: `CLONE_INTO_CGROUP` on v2, and on v1 the process writes itself into `tasks`.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use super::CgroupRecord;
+use super::fs::{Dir, text};
+use crate::error::{At, Error, Result, Step};
+use crate::host::cgroup::CgroupMode;
+use crate::plan::cgroup::DirPlan;
+use crate::plan::exec::Sub;
+
+/// The doors, open.
+#[derive(Debug, Default)]
+pub struct Entry {
+    /// The v2 directory, for clone3.
+    into: Option<Dir>,
+    /// `tasks` of each v1 directory.
+    join: Vec<OwnedFd>,
+    /// For messages: each of the v1 directories, then that of v2.
+    names: Vec<String>,
+}
+
+/// What runc says, and callers of it look for.
+const ADDING: &str = "error adding pid of the process to cgroups";
+
+impl Entry {
+    /// Opens the cgroups of `record`, or what `subs` name below them. On v2 a container whose own
+    /// cgroup is gone, because its init (`pid`) has moved, is met where init is.
+    ///
+    /// # Errors
+    /// `unknown controller`; a directory that does not exist, or has no `tasks`.
+    pub fn open(record: &CgroupRecord, subs: &[Sub], pid: i32) -> Result<Self> {
+        for controller in subs.iter().filter_map(|sub| sub.controller.as_deref()) {
+            if !record.dirs.iter().any(|dir| dir.controllers.iter().any(|c| c == controller)) {
+                let why = format!("unknown controller {controller} in SubCgroupPaths");
+                return Err(Error::rule(Step::Cgroup, "", why)
+                    .hint("on cgroup v2 give --cgroup a path alone"));
+            }
+        }
+        let mut entry = Self::default();
+        for dir in record.dirs.iter().filter(|dir| !dir.is_v2()) {
+            let plan = below(dir, subs);
+            let name = plan.host_dir().display().to_string();
+            let on = || format!("{ADDING}: {name}");
+            let gone = || std::io::Error::from_raw_os_error(libc::ENOENT);
+            let found = Dir::find(&plan).and_then(|found| found.ok_or_else(gone));
+            let tasks = found.and_then(|found| found.open("tasks", libc::O_WRONLY));
+            entry.join.push(tasks.at(Step::Cgroup, on)?);
+            entry.names.push(name);
+        }
+        if let Some(dir) = record.dirs.iter().find(|dir| dir.is_v2()) {
+            entry.open_v2(record.mode, dir, subs, pid)?;
+        }
+        Ok(entry)
+    }
+
+    fn open_v2(&mut self, mode: CgroupMode, dir: &DirPlan, subs: &[Sub], pid: i32) -> Result<()> {
+        let plan = below(dir, subs);
+        let name = plan.host_dir().display().to_string();
+        let found = Dir::find(&plan).at(Step::Cgroup, || format!("{ADDING}: {name}"))?;
+        self.into = match found {
+            Some(found) => Some(found),
+            // On a hybrid host the limits are v1's; the v2 tree there need not have the same.
+            None if mode != CgroupMode::Unified => Dir::find(dir).ok().flatten(),
+            None if subs.iter().any(|sub| sub.controller.is_none()) => {
+                let gone = Err::<(), _>(std::io::Error::from_raw_os_error(libc::ENOENT));
+                return gone.at(Step::Cgroup, || format!("{ADDING}: {name}"));
+            }
+            None => Some(init_dir(dir, pid)?),
+        };
+        self.names.push(name);
+        Ok(())
+    }
+
+    /// The v2 directory for `CLONE_INTO_CGROUP`.
+    pub fn clone_into(&self) -> Option<BorrowedFd<'_>> {
+        self.into.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Files that the process writes `0` into.
+    pub fn join_fds(&self) -> &[OwnedFd] {
+        &self.join
+    }
+
+    /// The same with the cgroup of init: for a v2 cgroup that takes no processes since the
+    /// container has divided it (`EBUSY`, `EOPNOTSUPP` of clone(2)).
+    ///
+    /// # Errors
+    /// Init's cgroup cannot be found.
+    pub fn at_init(&mut self, record: &CgroupRecord, pid: i32) -> Result<()> {
+        if let Some(dir) = record.dirs.iter().find(|dir| dir.is_v2()) {
+            self.into = Some(init_dir(dir, pid)?);
+        }
+        Ok(())
+    }
+
+    /// The words for a failed write into the `item`th of [`Entry::join_fds`].
+    pub fn subject(&self, item: usize) -> String {
+        format!("{ADDING}: {}", self.names.get(item).map_or("", String::as_str))
+    }
+
+    /// The words for a clone3 that failed for the v2 directory.
+    #[must_use]
+    pub fn explain_clone(&self, error: Error) -> Error {
+        let about_cgroup = matches!(
+            error.errno(),
+            Some(libc::EBUSY | libc::EOPNOTSUPP | libc::EACCES | libc::ENODEV)
+        );
+        if !about_cgroup || self.into.is_none() {
+            return error;
+        }
+        let on = self.subject(self.names.len().saturating_sub(1));
+        Error { step: Step::Cgroup, on, ..error }
+            .hint("a cgroup that has sub-cgroups with controllers takes no processes")
+    }
+}
+
+/// The directory that the flags mean in one hierarchy.
+fn below(dir: &DirPlan, subs: &[Sub]) -> DirPlan {
+    let sub = subs.iter().find(|sub| match sub.controller.as_deref() {
+        None => true,
+        Some(controller) => dir.controllers.iter().any(|c| c == controller),
+    });
+    let mut plan = dir.clone();
+    if let Some(sub) = sub.filter(|sub| !sub.path.is_root()) {
+        use std::os::unix::ffi::OsStrExt;
+        plan.path.push(std::ffi::OsStr::from_bytes(sub.path.as_bytes()));
+    }
+    plan
+}
+
+/// The v2 directory that the process `pid` is in.
+fn init_dir(dir: &DirPlan, pid: i32) -> Result<Dir> {
+    let file = format!("/proc/{pid}/cgroup");
+    let lines = fs::read_to_string(&file).at(Step::Cgroup, || &file)?;
+    let path = lines.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let found = Dir::mount(&dir.mount).and_then(|mount| match path {
+        "" => Ok(mount),
+        path => mount.dir(&text(Path::new(path))?),
+    });
+    found.at(Step::Cgroup, || format!("{ADDING}: {}", dir.mount.join(path).display()))
+}
