@@ -2,10 +2,14 @@
 //!
 //! A container whose program is `/proc/self/exe`, or a script with that interpreter, executes the
 //! file that init was running before: ours. Once it has ended the container could open that file
-//! for writing. So the file that runs must not be writable through `/proc/PID/exe`: we execute
-//! ourselves once more from a read-only detached mount of our own file or, where mounts are
-//! refused, from a sealed copy in memory. The program's name survives that, in `argv[0]` and in
-//! `/proc/PID/comm`: tools look for it.
+//! for writing. So the file that runs must not be writable through `/proc/PID/exe`, and there are
+//! three ways to that, the cheapest first:
+//!
+//! 1. our memory is mapped from a read-only detached mount of our own file, which becomes
+//!    `/proc/self/exe` (50 µs; a static program on a kernel with `CONFIG_CHECKPOINT_RESTORE`);
+//! 2. we execute ourselves once more from that mount (more than a millisecond); the program's name
+//!    survives that, in `argv[0]` and in `/proc/PID/comm`: tools look for it;
+//! 3. or, where mounts are refused, from a sealed copy in memory.
 
 use std::ffi::CString;
 use std::io;
@@ -16,7 +20,7 @@ use crate::error::{At, Error, Result, Step};
 use crate::sys::argv::ArgV;
 use crate::sys::fd;
 use crate::sys::mount::{self, MountAttr};
-use crate::sys::{cred, exec};
+use crate::sys::{cred, exec, image};
 
 /// Carries our pid into the second run, so that a host on which sealing has no effect ends in an
 /// error instead of a loop; another process that inherits it has another pid. Behind the pid and a
@@ -46,6 +50,23 @@ pub fn seal() -> Result<()> {
     if name.is_some() {
         return Err(Error::rule(Step::Seal, "", "the sealed runtime binary is still writable"));
     }
+    let mount = read_only_mount(&exe);
+    if mount.as_ref().is_ok_and(move_to) {
+        return Ok(());
+    }
+    let sealed = mount.or_else(|_| memory_copy(&exe)).at(Step::Seal, || "/proc/self/exe")?;
+    execute(&sealed, &pid)
+}
+
+/// Goes on in the file that `mount` is. A failure is no harm: the program is as it was.
+fn move_to(mount: &OwnedFd) -> bool {
+    let mut path = [0; fd::PROC_FD_PATH];
+    let file = fd::open(fd::proc_fd_path(mount, &mut path), libc::O_RDONLY);
+    file.and_then(|file| image::replace(&file)).is_ok() && is_sealed().unwrap_or(false)
+}
+
+/// Starts again, from the file that `sealed` is.
+fn execute(sealed: &OwnedFd, pid: &str) -> Result<()> {
     let argv: Vec<_> = std::env::args_os().map(OsStringExt::into_vec).collect();
     let name = cred::name().at(Step::Seal, || "comm")?;
     let mark = [MARK.as_bytes(), b"=", pid.as_bytes(), b" ", name.as_bytes()].concat();
@@ -54,9 +75,7 @@ pub fn seal() -> Result<()> {
     });
     let envp = vector(environment.chain([mark]));
     let argv = vector(argv);
-    let sealed = read_only_mount(&exe).or_else(|_| memory_copy(&exe));
-    let sealed = sealed.at(Step::Seal, || "/proc/self/exe")?;
-    Err(exec::exec_fd(&sealed, &argv, &envp)).at(Step::Seal, || "/proc/self/exe")
+    Err(exec::exec_fd(sealed, &argv, &envp)).at(Step::Seal, || "/proc/self/exe")
 }
 
 /// Whether [`seal`] has been called, or need not be: `create` refuses to work otherwise.

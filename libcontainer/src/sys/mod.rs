@@ -20,6 +20,7 @@ pub mod clone;
 pub mod cred;
 pub mod exec;
 pub mod fd;
+pub mod image;
 pub mod mount;
 pub mod netlink;
 pub mod sched;

@@ -38,6 +38,7 @@ mod races;
 mod rootfs;
 mod run;
 mod scheduling;
+mod sealed;
 mod seccomp;
 mod security;
 mod spec;
