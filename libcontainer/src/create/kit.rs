@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::create::init::STEPS;
@@ -68,8 +68,9 @@ impl Kit {
     pub fn open(plan: &Plan, sync: OwnedFd, gate: Gate) -> Result<Self> {
         check_preserved(plan.preserve_fds)?;
         let joins = plan.namespaces.join.iter().map(|join| {
-            let file = fd::open(&join.path, libc::O_RDONLY)
-                .at(Step::Namespace, || join.path.to_string_lossy().into_owned())?;
+            let on = || join.path.to_string_lossy().into_owned();
+            let file = fd::open(&join.path, libc::O_RDONLY).at(Step::Namespace, on)?;
+            sysctls_stay_inside(plan, join.kind, &file)?;
             Ok((join.kind, file))
         });
         let (argv, envp) = match &plan.process {
@@ -97,6 +98,25 @@ impl Kit {
             times: times.transpose().at(Step::Clone, || "timings")?,
         })
     }
+}
+
+/// A path may lead to the namespace that we are in ourselves: a kernel parameter written there would
+/// be the host's. Only the open file can tell; `plan::check` sees the path.
+fn sysctls_stay_inside(plan: &Plan, kind: Kind, file: &OwnedFd) -> Result<()> {
+    let Some(sysctl) = plan.sysctls.iter().find(|sysctl| sysctl.owner() == kind) else {
+        return Ok(());
+    };
+    let own = format!("/proc/self/ns/{}", kind.proc_name());
+    let ours = std::fs::metadata(&own).at(Step::Namespace, || &own)?;
+    let theirs = fd::fstat(file).at(Step::Namespace, || kind.spec_name())?;
+    if (theirs.dev, theirs.ino) != (ours.dev(), ours.ino()) {
+        return Ok(());
+    }
+    let words = format!("not allowed in host {} namespace", kind.spec_name());
+    Err(Error::rule(Step::Sysctl, &sysctl.name, words).hint(
+        "linux.namespaces has the path of the runtime's own namespace: leave the path out for a \
+         new one",
+    ))
 }
 
 /// A descriptor that the caller promises must be open and inheritable; otherwise one of ours

@@ -8,6 +8,7 @@ use oci_spec::runtime::{Linux, Spec};
 use serde::Serialize;
 
 use crate::error::{Error, Result, Step};
+use crate::plan::namespaces::Kind;
 use crate::plan::{check, text};
 
 /// Names of the uts namespace; empty ones are left alone.
@@ -29,6 +30,19 @@ pub struct Sysctl {
     pub path: CString,
     /// What is written.
     pub value: String,
+}
+
+impl Sysctl {
+    /// The kind of namespace that owns it; `plan::check` lets no other pass.
+    pub fn owner(&self) -> Kind {
+        let path = self.path.to_bytes();
+        match path {
+            b"sys/kernel/domainname" => Kind::Uts,
+            _ if path.starts_with(b"sys/net/") => Kind::Network,
+            _ if path.starts_with(b"sys/user/") => Kind::User,
+            _ => Kind::Ipc,
+        }
+    }
 }
 
 /// Decides `hostname` and `domainname`.
@@ -62,6 +76,20 @@ fn file(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_sysctl_has_an_owner() {
+        for (name, kind) in [
+            ("net.core.somaxconn", Kind::Network),
+            ("user.max_pid_namespaces", Kind::User),
+            ("kernel.domainname", Kind::Uts),
+            ("kernel.shmmax", Kind::Ipc),
+            ("fs/mqueue/msg_max", Kind::Ipc),
+        ] {
+            let linux = serde_json::from_value(serde_json::json!({"sysctl": {name: "1"}}));
+            assert_eq!(sysctls(Some(&linux.unwrap())).unwrap()[0].owner(), kind, "{name}");
+        }
+    }
 
     #[test]
     fn sysctl_names_become_files_in_both_spellings() {

@@ -87,11 +87,18 @@ fn a_joined_namespace_counts() {
     assert_eq!(c.fact("read"), "1");
 }
 
-/// The caller's own network namespace given by path is still the caller's.
+/// The caller's own namespace given by path is still the caller's.
 #[test]
 fn the_hosts_namespace_by_path_is_refused() {
     need!(root);
-    let _ = with("net.ipv4.ip_forward", "1").namespace("network", "/proc/1/ns/net").refused();
+    for (name, value, kind, file) in [
+        ("net.ipv4.ip_forward", "1", "network", "/proc/self/ns/net"),
+        ("kernel.shm_rmid_forced", "1", "ipc", "/proc/self/ns/ipc"),
+        ("kernel.domainname", "corten.test", "uts", "/proc/self/ns/uts"),
+    ] {
+        let words = with(name, value).namespace(kind, file).refused();
+        assert!(words.contains(&format!("not allowed in host {kind} namespace")), "{words}");
+    }
 }
 
 /// Names that climb, or hide other assignments, are refused (CVE-2022-0811 class).
