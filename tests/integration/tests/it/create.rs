@@ -209,7 +209,7 @@ fn readiness_reaches_the_caller() {
         "READY=1",
         "--",
         "sleep",
-        "300",
+        "3000",
     ]);
     c.write();
     let call = c.runtime().spawn(&c.words("run"));
