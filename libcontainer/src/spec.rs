@@ -5,6 +5,7 @@
 
 mod locate;
 mod repair;
+mod resources;
 mod version;
 
 use std::fs::{File, OpenOptions};
@@ -15,6 +16,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::error::{At, Error, Result, Step};
+
+pub use resources::Resources;
 
 /// Largest `config.json` that is read, in bytes. Real ones have 10 to 100 KiB.
 pub const LARGEST: u64 = 64 * 1024 * 1024;

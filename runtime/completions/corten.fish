@@ -45,6 +45,7 @@ complete -c corten -n "__fish_corten_needs_command" -f -a "exec" -d 'Run another
 complete -c corten -n "__fish_corten_needs_command" -f -a "ps" -d 'Show the processes of a container'
 complete -c corten -n "__fish_corten_needs_command" -f -a "pause" -d 'Stop every process of a container where it is'
 complete -c corten -n "__fish_corten_needs_command" -f -a "resume" -d 'Let a paused container run again'
+complete -c corten -n "__fish_corten_needs_command" -f -a "update" -d 'Change the limits of a container'
 complete -c corten -n "__fish_corten_needs_command" -f -a "list" -d 'List the containers below --root'
 complete -c corten -n "__fish_corten_needs_command" -f -a "spec" -d 'Write a config.json to start from'
 complete -c corten -n "__fish_corten_needs_command" -f -a "features" -d 'Print what this runtime can do, as features.md wants it'
@@ -105,6 +106,26 @@ json\t'One line of JSON'"
 complete -c corten -n "__fish_corten_using_subcommand ps" -s h -l help -d 'Print help'
 complete -c corten -n "__fish_corten_using_subcommand pause" -s h -l help -d 'Print help'
 complete -c corten -n "__fish_corten_using_subcommand resume" -s h -l help -d 'Print help'
+complete -c corten -n "__fish_corten_using_subcommand update" -s r -l resources -d 'Read the limits as linux.resources from this file, - for standard input' -r -F
+complete -c corten -n "__fish_corten_using_subcommand update" -l blkio-weight -d 'Weight of its block I/O, 10 to 1000' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l cpu-period -d 'Length of a period of the CPU quota, in microseconds' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l cpu-quota -d 'CPU time per period, in microseconds; -1 is no limit' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l cpu-burst -d 'CPU time that may be saved up beyond the quota, in microseconds' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l cpu-share -d 'Weight of its CPU time against other containers, 2 to 262144' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l cpu-rt-period -d 'Length of a period of the realtime limit, in microseconds (cgroup v1)' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l cpu-rt-runtime -d 'Realtime CPU time per period, in microseconds (cgroup v1)' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l cpu-idle -d '1 runs it only when no other needs the CPU (SCHED_IDLE), 0 is usual' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l cpuset-cpus -d 'CPUs to use, such as 0-3,7' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l cpuset-mems -d 'Memory nodes to use' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l memory -d 'Memory limit in bytes, or with a unit such as 64M; -1 is no limit' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l memory-reservation -d 'Memory that is left to it when memory is short' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l memory-swap -d 'Memory and swap together; -1 is no limit on swap' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l kernel-memory -d 'Obsolete: kernels since 6.1 take it and limit nothing' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l kernel-memory-tcp -d 'Obsolete' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l pids-limit -d 'Processes and threads it may have; -1 is no limit' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l l3-cache-schema -d 'Schema of its L3 cache, such as L3:0=f0 (Intel RDT)' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -l mem-bw-schema -d 'Schema of its memory bandwidth, such as MB:0=50 (Intel RDT)' -r
+complete -c corten -n "__fish_corten_using_subcommand update" -s h -l help -d 'Print help'
 complete -c corten -n "__fish_corten_using_subcommand list" -s f -l format -d 'Output: table or json' -r -f -a "table\t'Columns for people'
 json\t'One line of JSON'"
 complete -c corten -n "__fish_corten_using_subcommand list" -s q -l quiet -d 'Print only the names'
@@ -121,19 +142,20 @@ complete -c corten -n "__fish_corten_using_subcommand explain" -l no-pivot -d 'P
 complete -c corten -n "__fish_corten_using_subcommand explain" -l no-new-keyring -d 'Plan as with create --no-new-keyring'
 complete -c corten -n "__fish_corten_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c corten -n "__fish_corten_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "create" -d 'Create a container; its program waits for start'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "start" -d 'Start the program of a created container'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "state" -d 'Print the state of a container as JSON'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "kill" -d 'Send a signal to the first process of a container'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "delete" -d 'Remove a container and everything it holds'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "run" -d 'Create and start a container and wait for it'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "exec" -d 'Run another program in a container that runs'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "ps" -d 'Show the processes of a container'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "pause" -d 'Stop every process of a container where it is'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "resume" -d 'Let a paused container run again'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "list" -d 'List the containers below --root'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "spec" -d 'Write a config.json to start from'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "features" -d 'Print what this runtime can do, as features.md wants it'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "explain" -d 'Print what create would do, without doing it'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "completion" -d 'Print the completion script of a shell'
-complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume list spec features explain completion help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "create" -d 'Create a container; its program waits for start'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "start" -d 'Start the program of a created container'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "state" -d 'Print the state of a container as JSON'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "kill" -d 'Send a signal to the first process of a container'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "delete" -d 'Remove a container and everything it holds'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "run" -d 'Create and start a container and wait for it'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "exec" -d 'Run another program in a container that runs'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "ps" -d 'Show the processes of a container'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "pause" -d 'Stop every process of a container where it is'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "resume" -d 'Let a paused container run again'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "update" -d 'Change the limits of a container'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "list" -d 'List the containers below --root'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "spec" -d 'Write a config.json to start from'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "features" -d 'Print what this runtime can do, as features.md wants it'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "explain" -d 'Print what create would do, without doing it'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "completion" -d 'Print the completion script of a shell'
+complete -c corten -n "__fish_corten_using_subcommand help; and not __fish_seen_subcommand_from create start state kill delete run exec ps pause resume update list spec features explain completion help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

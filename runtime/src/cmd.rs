@@ -14,6 +14,7 @@ mod run;
 mod spec;
 mod start;
 mod state;
+mod update;
 
 use std::io::{self, Write};
 
@@ -39,6 +40,7 @@ pub(crate) fn dispatch(command: &Command, settings: &Settings) -> Result<u8, Fai
         Command::Ps(args) => print(&ps::ps(args, settings)?)?,
         Command::Pause(args) => pause::pause(args, settings)?,
         Command::Resume(args) => pause::resume(args, settings)?,
+        Command::Update(args) => update::update(args, settings)?,
         Command::List(args) => print(&list::list(args, settings)?)?,
         Command::Spec(args) => spec::spec(args)?,
         Command::Features(_) => print(&features::features())?,

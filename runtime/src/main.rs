@@ -12,6 +12,7 @@ mod personality;
 mod pid_file;
 mod settings;
 mod timings;
+mod units;
 mod version;
 
 use std::env;

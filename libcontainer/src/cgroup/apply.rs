@@ -3,16 +3,21 @@
 use std::io;
 
 use super::fs::{Dir, is_gone};
+use super::journal::Journal;
 use crate::error::{Error, Result, Step};
 use crate::host::cgroup::CgroupMode;
 use crate::plan::cgroup::{CgroupPlan, Missing, UsageCheck, Write};
 
-/// Writes every word of the plan into its directory.
+/// Writes every word of the plan into its directory; `journal` gets what stood there before.
 ///
 /// # Errors
 /// The first word that cannot be written: field, file, value and, where it can be found out, the
 /// reason.
-pub(super) fn words(plan: &CgroupPlan, dirs: &[Option<Dir>]) -> Result<()> {
+pub(super) fn words(
+    plan: &CgroupPlan,
+    dirs: &[Option<Dir>],
+    mut journal: Option<&mut Journal>,
+) -> Result<()> {
     if let (Some(check), Some(Some(dir))) = (plan.usage_check, dirs.first()) {
         check_usage(dir, check)?;
     }
@@ -20,7 +25,7 @@ pub(super) fn words(plan: &CgroupPlan, dirs: &[Option<Dir>]) -> Result<()> {
     for word in &plan.writes {
         // A directory that could be done without has no words, see `make::may_lack`.
         let Some(Some(dir)) = dirs.get(word.dir) else { continue };
-        match write(dir, word) {
+        match write(dir, word, journal.as_deref_mut()) {
             // The neighbour it disagrees with is written later.
             Err(e) if word.retry && e.raw_os_error() == Some(libc::EINVAL) => again.push(word),
             other => other.map_err(|e| explain(plan, dir, word, e))?,
@@ -28,13 +33,19 @@ pub(super) fn words(plan: &CgroupPlan, dirs: &[Option<Dir>]) -> Result<()> {
     }
     for word in again {
         if let Some(Some(dir)) = dirs.get(word.dir) {
-            write(dir, word).map_err(|e| explain(plan, dir, word, e))?;
+            write(dir, word, journal.as_deref_mut()).map_err(|e| explain(plan, dir, word, e))?;
         }
     }
     Ok(())
 }
 
-fn write(dir: &Dir, word: &Write) -> io::Result<()> {
+fn write(dir: &Dir, word: &Write, journal: Option<&mut Journal>) -> io::Result<()> {
+    if let Some(journal) = journal {
+        journal.note((word.dir, dir), &word.file, &word.value);
+        if let Missing::Instead { file, value } = &word.missing {
+            journal.note((word.dir, dir), file, value);
+        }
+    }
     let unusable =
         |e: &io::Error| matches!(e.raw_os_error(), Some(libc::ENOENT | libc::EOPNOTSUPP));
     match (dir.write(&word.file, &word.value), &word.missing) {

@@ -2,8 +2,8 @@
 //!
 //! [`plan::cgroup`](crate::plan::cgroup) decided the words; here they are written, by one loop
 //! over directories ([`make`]) and one over words ([`apply`]), whatever the version. Next:
-//! [`devices`], [`tasks`] (processes, signals), [`freezer`], [`remove`], and [`resctrl`], which is
-//! no cgroup but is used like one.
+//! [`devices`], [`tasks`] (processes, signals), [`freezer`], [`update`], [`remove`], and
+//! [`resctrl`], which is no cgroup but is used like one.
 //!
 //! # Placing a process
 //!
@@ -29,10 +29,12 @@ mod devices;
 mod enter;
 mod freezer;
 pub(crate) mod fs;
+mod journal;
 mod make;
 mod remove;
 pub mod resctrl;
 mod tasks;
+mod update;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -45,6 +47,8 @@ use crate::error::{At, Error, Result, Step};
 use crate::host::cgroup::CgroupMode;
 use crate::plan::cgroup::{CgroupPlan, DirPlan};
 
+pub use update::Updated;
+
 /// Where a container's cgroups are: what its state remembers.
 ///
 /// It can be written before anything exists (the intent record), and everything it names may be
@@ -55,11 +59,14 @@ pub struct CgroupRecord {
     pub mode: CgroupMode,
     /// One directory per hierarchy, the v2 one last.
     pub dirs: Vec<DirPlan>,
+    /// `memory.swap` as it was last asked for, see [`CgroupPlan::swap`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swap: Option<i64>,
 }
 
 impl From<&CgroupPlan> for CgroupRecord {
     fn from(plan: &CgroupPlan) -> Self {
-        Self { mode: plan.mode, dirs: plan.dirs.clone() }
+        Self { mode: plan.mode, dirs: plan.dirs.clone(), swap: plan.swap }
     }
 }
 
@@ -89,7 +96,7 @@ impl Cgroup {
     /// processes or is frozen. What was made is removed again: exactly that.
     pub fn create(plan: &CgroupPlan) -> Result<Self> {
         let made = make::directories(plan)?;
-        apply::words(plan, &made.dirs)?;
+        apply::words(plan, &made.dirs, None)?;
         if let (Some(owner), Some(v2)) = (plan.owner, made.v2()) {
             make::give(v2, owner).at(Step::Cgroup, || made.host_dir().display().to_string())?;
         }
@@ -102,7 +109,12 @@ impl Cgroup {
         }
         let devices = devices::Todo::new(plan, &made);
         let (dirs, v2) = made.keep(plan);
-        Ok(Self { record: CgroupRecord { mode: plan.mode, dirs }, v2, join, devices })
+        Ok(Self {
+            record: CgroupRecord { mode: plan.mode, dirs, swap: plan.swap },
+            v2,
+            join,
+            devices,
+        })
     }
 
     /// The cgroups that a state remembers; nothing is touched, and they may be gone.

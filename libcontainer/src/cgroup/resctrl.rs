@@ -95,6 +95,40 @@ impl Resctrl {
         Ok(())
     }
 
+    /// Writes new schemas into the class; gives back what it said before.
+    ///
+    /// # Errors
+    /// The kernel refuses a line (its own words are in the hint); then the class is as before.
+    pub fn update(&self, lines: &[String]) -> Result<String> {
+        let file = self.class.join("schemata");
+        let old = fs::read_to_string(&file).at(Step::IntelRdt, || file.display())?;
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        fs::write(&file, text).map_err(|error| {
+            let error = said(&self.root(), &file, error);
+            let _ = self.put_back(&old, lines);
+            error
+        })?;
+        Ok(old)
+    }
+
+    /// Takes an [`Resctrl::update`] back: the lines of the same resources from `old`.
+    ///
+    /// # Errors
+    /// Those of write(2).
+    pub fn put_back(&self, old: &str, lines: &[String]) -> Result<()> {
+        let file = self.class.join("schemata");
+        let resource = |line: &str| line.split(':').next().unwrap_or_default().trim().to_owned();
+        let same = |line: &&str| lines.iter().any(|new| resource(new) == resource(line));
+        let text: String = old.lines().filter(same).map(|l| format!("{}\n", l.trim())).collect();
+        fs::write(&file, text).at(Step::IntelRdt, || file.display())
+    }
+
+    /// Where the file system is mounted: the default class, or the directory above ours.
+    fn root(&self) -> PathBuf {
+        let above = self.class.parent().filter(|above| above.join("info").is_dir());
+        above.unwrap_or(&self.class).to_owned()
+    }
+
     /// Moves a process into the class, and into its monitoring group.
     ///
     /// # Errors
@@ -143,6 +177,19 @@ impl Drop for Undo {
     }
 }
 
+/// Whether the processor can limit cache (`L3:` lines) or memory bandwidth (`MB:` lines).
+pub fn can_limit(line: &str) -> bool {
+    mount_point().is_ok_and(|root| has_feature(&root, line))
+}
+
+fn has_feature(root: &Path, line: &str) -> bool {
+    // With code and data prioritisation the directory is called L3CODE.
+    match line.starts_with("MB") {
+        true => root.join("info/MB").exists(),
+        false => root.join("info/L3").exists() || root.join("info/L3CODE").exists(),
+    }
+}
+
 fn mount_point() -> Result<PathBuf> {
     let missing = || {
         Error::rule(
@@ -167,13 +214,9 @@ fn mount_point() -> Result<PathBuf> {
 
 /// The schema fields need the matching feature of the processor.
 fn supports(root: &Path, plan: &IntelRdtPlan) -> Result<()> {
-    for (start, info, field, feature) in
-        [("L3", "info/L3", "l3CacheSchema", "CAT"), ("MB", "info/MB", "memBwSchema", "MBA")]
-    {
+    for (start, field, feature) in [("L3", "l3CacheSchema", "CAT"), ("MB", "memBwSchema", "MBA")] {
         let asked = plan.checked.iter().any(|line| line.starts_with(start));
-        // With code and data prioritisation the directory is called L3CODE.
-        let there = root.join(info).exists() || start == "L3" && root.join("info/L3CODE").exists();
-        if asked && !there {
+        if asked && !has_feature(root, start) {
             return Err(Error::rule(
                 Step::IntelRdt,
                 "",
@@ -262,6 +305,20 @@ mod tests {
         let other = plan("gold", true, &["L3:0=f"], &[]);
         let error = Resctrl::create_below(&fake.0, &other).unwrap_err().to_string();
         assert!(error.contains("the class exists and does not say \"L3:0=f\""), "{error}");
+    }
+
+    #[test]
+    fn new_schemas_can_be_taken_back() {
+        let fake = Fake::new("update");
+        let class = Resctrl::create_below(&fake.0, &plan("gold", true, &["L3:0=ff"], &[])).unwrap();
+        let schemata = || fs::read_to_string(fake.0.join("gold/schemata")).unwrap();
+        let lines = ["L3:0=f".to_owned()];
+        let old = class.update(&lines).unwrap();
+        assert_eq!(schemata(), "L3:0=f\n");
+        class.put_back(&old, &lines).unwrap();
+        assert_eq!(schemata(), "L3:0=000ff\n", "only the line that was changed is written");
+        fs::remove_dir_all(fake.0.join("gold")).unwrap();
+        assert!(class.update(&lines).unwrap_err().to_string().contains("no such file"));
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Cgroup {
         killed && self.record.mode == CgroupMode::Unified
     }
 
-    fn main_dir(&self) -> Result<Option<Dir>> {
+    pub(super) fn main_dir(&self) -> Result<Option<Dir>> {
         match self.main() {
             Some(plan) => Dir::find(plan).at(Step::Cgroup, || self.subject()),
             None => Ok(None),

@@ -56,22 +56,28 @@ fn decide(rdt: &LinuxIntelRdt, id: &str) -> Result<IntelRdtPlan> {
     {
         return Err(wrong("closID", format!("invalid intelRdt.ClosID {class:?}")));
     }
-    let mut checked = Vec::new();
-    for (field, text, start) in [
-        ("l3CacheSchema", set(rdt.l3_cache_schema()), "L3:"),
-        ("memBwSchema", set(rdt.mem_bw_schema()), "MB:"),
-    ] {
-        let Some(text) = text else { continue };
-        // For the cache it is only SHOULD: `L3CODE:` and `L3DATA:` are schemas too.
-        if field == "memBwSchema" && !text.starts_with(start) {
-            return Err(wrong(field, format!("{text:?} does not start with {start}")));
-        }
-        checked.push(one_line(field, text)?);
-    }
+    let checked = schemas(set(rdt.l3_cache_schema()), set(rdt.mem_bw_schema()))?;
     let lines = rdt.schemata().iter().flatten().filter(|line| !line.is_empty());
     let lines = lines.map(|line| one_line("schemata", line.clone())).collect::<Result<_>>()?;
     let monitor = (*rdt.enable_monitoring() == Some(true)).then(|| id.to_owned());
     Ok(IntelRdtPlan { class, named, checked, lines, monitor })
+}
+
+/// `l3CacheSchema` and `memBwSchema` as lines, in this order.
+///
+/// # Errors
+/// A newline, or a bandwidth schema with the wrong beginning.
+pub fn schemas(l3: Option<String>, mem_bw: Option<String>) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for (field, text) in [("l3CacheSchema", l3), ("memBwSchema", mem_bw)] {
+        let Some(text) = text else { continue };
+        // For the cache it is only SHOULD: `L3CODE:` and `L3DATA:` are schemas too.
+        if field == "memBwSchema" && !text.starts_with("MB:") {
+            return Err(wrong(field, format!("{text:?} does not start with MB:")));
+        }
+        lines.push(one_line(field, text)?);
+    }
+    Ok(lines)
 }
 
 fn one_line(field: &str, text: String) -> Result<String> {

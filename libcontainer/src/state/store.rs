@@ -238,6 +238,15 @@ impl Store {
         if same { Ok(Lock { _file: file }) } else { Err(does_not_exist()) }
     }
 
+    /// Writes down what has changed in the state of a container that is held.
+    ///
+    /// # Errors
+    /// Those of write(2) and rename(2); the old state stands then.
+    pub fn save(&self, state: &State, _held: &Lock) -> Result<()> {
+        let dir = self.dir(&state.id)?;
+        record::write(&dir, STATE, state).at(Step::State, || dir.join(STATE).display().to_string())
+    }
+
     /// Frees the id: removes the container's directory. One that is gone is fine.
     ///
     /// # Errors

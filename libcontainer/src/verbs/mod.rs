@@ -11,6 +11,7 @@ mod pause;
 mod ps;
 mod start;
 mod state;
+mod update;
 
 pub use delete::delete;
 pub use kill::{kill, parse_signal};
@@ -20,6 +21,7 @@ pub use ps::ps;
 pub(crate) use start::poststart;
 pub use start::start;
 pub use state::state;
+pub use update::{Limits, update};
 
 #[cfg(test)]
 mod tests;

@@ -12,12 +12,13 @@
 pub mod devices;
 pub mod filter;
 pub mod path;
+pub mod update;
 mod v1;
 mod v2;
 
 use std::borrow::Cow;
 
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::{LinuxMemory, LinuxResources};
 use serde::Serialize;
 
 use self::devices::DeviceList;
@@ -50,6 +51,10 @@ pub struct CgroupPlan {
     pub forgiving: bool,
     /// Missing rights to the device controller are no error: rootless.
     pub devices_optional: bool,
+    /// `memory.swap`, memory and swap together: v2 keeps only what is left for swap, and an update
+    /// of memory alone must know the total.
+    #[serde(skip)]
+    pub swap: Option<i64>,
 }
 
 /// One word for one file.
@@ -143,6 +148,8 @@ pub fn build(spec: &Spec, host: &Host, options: &Options) -> Result<CgroupPlan> 
         (None, _) => {}
     }
     plan.writes = words.writes;
+    let memory = resources(spec).and_then(|r| r.memory().as_ref());
+    plan.swap = memory.and_then(LinuxMemory::swap).filter(|swap| *swap != 0);
     plan.devices = Some(device_plan(spec, &plan, unified)?);
     if unified {
         plan.usage_check = resources(spec).and_then(v2::usage_check);

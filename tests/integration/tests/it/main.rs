@@ -43,3 +43,4 @@ mod seccomp;
 mod security;
 mod spec;
 mod sysctl;
+mod update;
