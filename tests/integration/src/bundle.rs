@@ -1,6 +1,7 @@
 //! A bundle by value: changed step by step, then created or run.
 
 use std::fs;
+use std::iter;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -162,10 +163,16 @@ impl Bundle {
 
     /// Runs the probe; see its own help for the words. Several questions are parted by `--`.
     #[must_use]
-    pub fn probe<const N: usize>(self, questions: [&str; N]) -> Self {
-        let mut args = vec!["/bin/probe"];
-        args.extend(questions);
+    pub fn probe<'a>(self, questions: impl IntoIterator<Item = &'a str>) -> Self {
+        let args: Vec<_> = iter::once("/bin/probe").chain(questions).collect();
         self.args(&args)
+    }
+
+    /// Gives the process `caps` in the sets that count without a change of user.
+    #[must_use]
+    pub fn capabilities(self, caps: &[&str]) -> Self {
+        let sets = json!({ "bounding": caps, "effective": caps, "permitted": caps });
+        self.set("/process/capabilities", sets)
     }
 
     /// A container that waits until it is killed (TERM ends it at once).

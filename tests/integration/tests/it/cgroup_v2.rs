@@ -110,25 +110,9 @@ fn values_of_v1_alone_are_refused() {
 #[test]
 fn device_rules_hold() {
     need!(root, cgroup_v2);
-    let caps = json!(["CAP_MKNOD"]);
     let c = Bundle::new()
-        .set(
-            "/process/capabilities",
-            json!({ "bounding": caps, "effective": caps, "permitted": caps }),
-        )
-        .probe([
-            "mknod",
-            "/tmp/mem",
-            "c",
-            "1",
-            "1",
-            "--",
-            "open",
-            "/tmp/mem",
-            "--",
-            "open",
-            "/dev/null",
-        ])
+        .capabilities(&["CAP_MKNOD"])
+        .probe("mknod /tmp/mem c 1 1 -- open /tmp/mem -- open /dev/null".split(' '))
         .run();
     assert_eq!(c.errno("open /tmp/mem"), "EPERM");
     assert_eq!(c.fact("open /dev/null"), "ok");

@@ -90,7 +90,7 @@ fn preserved_descriptors_are_handed_over() {
     let c = bundle
         .after(&prelude)
         .flags(&["--preserve-fds", "2"])
-        .probe(["fds", "--", "read", "/proc/self/fd/3", "--", "read", "/proc/self/fd/4"])
+        .probe("fds -- read /proc/self/fd/3 -- read /proc/self/fd/4".split(' '))
         .run();
     assert_eq!(fds(&c), [0, 1, 2, 3, 4]);
     assert_eq!(c.fact("read /proc/self/fd/4"), "4");
@@ -119,7 +119,7 @@ fn listen_fds_are_handed_over() {
     );
     let c = bundle
         .after(&prelude)
-        .probe(["fds", "--", "env", "LISTEN_FDS", "--", "env", "LISTEN_PID", "--", "pid"])
+        .probe("fds -- env LISTEN_FDS -- env LISTEN_PID -- pid".split(' '))
         .run();
     assert_eq!(fds(&c), [0, 1, 2, 3]);
     assert_eq!(c.fact("env LISTEN_FDS"), "1");
@@ -136,7 +136,7 @@ fn signals_start_fresh() {
     let c = Bundle::new()
         .under(&["sh", "-c", "trap '' INT QUIT TERM USR1 PIPE HUP; exec \"$@\"", "sh"])
         .under(&[&probe, "block", "SIGTERM,SIGUSR2,SIGCHLD"])
-        .probe(["status", "SigBlk", "--", "status", "SigIgn", "--", "status", "SigPnd"])
+        .probe("status SigBlk -- status SigIgn -- status SigPnd".split(' '))
         .run();
     assert_eq!(c.fact("status SigBlk"), "0000000000000000");
     // The probe itself, a Rust program, ignores SIGPIPE.
@@ -201,16 +201,9 @@ fn readiness_reaches_the_caller() {
     need!(root);
     let bundle = Bundle::new();
     let socket = Notify::listen(&bundle.outside("notify.sock"));
-    let c = bundle.env("NOTIFY_SOCKET", &socket.path()).probe([
-        "env",
-        "NOTIFY_SOCKET",
-        "--",
-        "notify",
-        "READY=1",
-        "--",
-        "sleep",
-        "3000",
-    ]);
+    let c = bundle
+        .env("NOTIFY_SOCKET", &socket.path())
+        .probe("env NOTIFY_SOCKET -- notify READY=1 -- sleep 3000".split(' '));
     c.write();
     let call = c.runtime().spawn(&c.words("run"));
     let _ = socket.expect("READY=1");

@@ -63,7 +63,7 @@ fn configured_devices_of_all_types_are_made() {
         .push("/linux/devices", json!({ "path": "/dev/deep/block", "type": "b", "major": 7, "minor": 200, "fileMode": 0o600 }))
         .push("/linux/devices", json!({ "path": "/dev/unbuffered", "type": "u", "major": 1, "minor": 12, "fileMode": 0o666 }))
         .push("/linux/devices", json!({ "path": "/dev/pipe", "type": "p", "fileMode": 0o622 }))
-        .probe(["stat", "/dev/char", "--", "stat", "/dev/deep/block", "--", "stat", "/dev/unbuffered", "--", "stat", "/dev/pipe"])
+        .probe("stat /dev/char -- stat /dev/deep/block -- stat /dev/unbuffered -- stat /dev/pipe".split(' '))
         .run();
     let stat = c.value("stat /dev/char");
     assert_eq!((stat["type"].clone(), stat["mode"].clone()), (json!("char"), json!("640")));
@@ -107,41 +107,10 @@ fn odd_devices_are_refused() {
 #[test]
 fn device_rules_decide_who_may_open() {
     need!(root);
-    let caps = json!(["CAP_MKNOD", "CAP_SYSLOG"]);
     let bundle = || {
         Bundle::new()
-            .set(
-                "/process/capabilities",
-                json!({ "bounding": caps, "effective": caps, "permitted": caps }),
-            )
-            .probe([
-                "mknod",
-                "/tmp/mem",
-                "c",
-                "1",
-                "1",
-                "--",
-                "open",
-                "/tmp/mem",
-                "--",
-                "mknod",
-                "/tmp/zero",
-                "c",
-                "1",
-                "5",
-                "--",
-                "open",
-                "/tmp/zero",
-                "--",
-                "mknod",
-                "/tmp/rtc",
-                "c",
-                "1",
-                "11",
-                "--",
-                "readable",
-                "/tmp/rtc",
-            ])
+            .capabilities(&["CAP_MKNOD", "CAP_SYSLOG"])
+            .probe("mknod /tmp/mem c 1 1 -- open /tmp/mem -- mknod /tmp/zero c 1 5 -- open /tmp/zero -- mknod /tmp/rtc c 1 11 -- readable /tmp/rtc".split(' '))
     };
     let c = bundle().run();
     assert_eq!(c.errno("open /tmp/mem"), "EPERM");
@@ -159,27 +128,11 @@ fn device_rules_are_applied_in_order() {
     need!(root);
     let allow = json!({ "allow": true, "type": "c", "major": 1, "minor": 11, "access": "rw" });
     let deny = json!({ "allow": false, "type": "c", "major": 1, "minor": 11, "access": "w" });
-    let caps = json!(["CAP_MKNOD", "CAP_SYSLOG", "CAP_SYS_ADMIN"]);
     let c = Bundle::new()
-        .set(
-            "/process/capabilities",
-            json!({ "bounding": caps, "effective": caps, "permitted": caps }),
-        )
+        .capabilities(&["CAP_MKNOD", "CAP_SYSLOG", "CAP_SYS_ADMIN"])
         .push("/linux/resources/devices", allow)
         .push("/linux/resources/devices", deny)
-        .probe([
-            "mknod",
-            "/tmp/kmsg",
-            "c",
-            "1",
-            "11",
-            "--",
-            "readable",
-            "/tmp/kmsg",
-            "--",
-            "writable",
-            "/tmp/kmsg",
-        ])
+        .probe("mknod /tmp/kmsg c 1 11 -- readable /tmp/kmsg -- writable /tmp/kmsg".split(' '))
         .run();
     assert_eq!(c.fact("readable"), "ok");
     assert_eq!(c.errno("writable"), "EPERM");
@@ -190,26 +143,10 @@ fn device_rules_are_applied_in_order() {
 fn device_rules_know_wildcards() {
     need!(root);
     let allow = json!({ "allow": true, "type": "c", "major": 1, "access": "r" });
-    let caps = json!(["CAP_MKNOD", "CAP_SYSLOG"]);
     let c = Bundle::new()
-        .set(
-            "/process/capabilities",
-            json!({ "bounding": caps, "effective": caps, "permitted": caps }),
-        )
+        .capabilities(&["CAP_MKNOD", "CAP_SYSLOG"])
         .push("/linux/resources/devices", allow)
-        .probe([
-            "mknod",
-            "/tmp/kmsg",
-            "c",
-            "1",
-            "11",
-            "--",
-            "readable",
-            "/tmp/kmsg",
-            "--",
-            "writable",
-            "/tmp/kmsg",
-        ])
+        .probe("mknod /tmp/kmsg c 1 11 -- readable /tmp/kmsg -- writable /tmp/kmsg".split(' '))
         .run();
     assert_eq!(c.fact("readable"), "ok");
     assert_eq!(c.errno("writable"), "EPERM");

@@ -94,8 +94,7 @@ fn a_forgotten_container_is_deleted() {
 #[test]
 fn the_probe_answers() {
     need!(root);
-    let c =
-        Bundle::new().probe(["read", "/etc/passwd", "--", "read", "/nowhere", "--", "pid"]).run();
+    let c = Bundle::new().probe("read /etc/passwd -- read /nowhere -- pid".split(' ')).run();
     assert!(c.fact("read /etc/passwd").starts_with("root:"));
     assert_eq!(c.errno("read /nowhere"), "ENOENT");
     assert_eq!(c.fact("pid"), "1");

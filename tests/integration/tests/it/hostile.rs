@@ -263,13 +263,7 @@ fn spy(files: &str, caps: &[&str]) -> Container {
             for f in {files}; do ( : >> $f ) 2>/dev/null && echo wrote $f $(readlink $f); done
         done; done"
     );
-    let spy = Bundle::new()
-        .set(
-            "/process/capabilities",
-            json!({ "bounding": caps, "effective": caps, "permitted": caps }),
-        )
-        .sh(&look)
-        .start();
+    let spy = Bundle::new().capabilities(caps).sh(&look).start();
     spy.wait_for("up");
     spy
 }

@@ -96,7 +96,7 @@ fn cve_2025_31133_masks_with_a_false_null() {
             .bind(&dev, "/dev", &[])
             .mask("/secret")
             .mask("/dir")
-            .probe(["read", "/secret", "--", "stat", "/secret", "--", "list", "/dir"]);
+            .probe("read /secret -- stat /secret -- list /dir".split(' '));
         let done = harmless(bundle, what);
         if done.code() == 0 {
             assert_eq!(done.fact("read"), "", "{what}");

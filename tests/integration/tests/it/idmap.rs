@@ -11,7 +11,7 @@ fn the_mappings_are_written() {
     need!(root, user_namespace);
     let c = Bundle::new()
         .user_namespace()
-        .probe(["read", "/proc/self/uid_map", "--", "read", "/proc/self/gid_map", "--", "ns"])
+        .probe("read /proc/self/uid_map -- read /proc/self/gid_map -- ns".split(' '))
         .run();
     for file in ["read /proc/self/uid_map", "read /proc/self/gid_map"] {
         let map: Vec<String> = c.fact(file).split_whitespace().map(str::to_owned).collect();
@@ -34,7 +34,7 @@ fn several_ranges_are_written() {
         .set("/linux/uidMappings", map.clone())
         .set("/linux/gidMappings", map)
         .set("/process/user", json!({ "uid": 1000, "gid": 1000, "additionalGids": [5] }))
-        .probe(["read", "/proc/self/uid_map", "--", "ids", "--", "create", "/tmp/mine"])
+        .probe("read /proc/self/uid_map -- ids -- create /tmp/mine".split(' '))
         .run();
     assert_eq!(c.fact("read").lines().count(), 3);
     assert_eq!(c.value("ids")["uid"], 1000);
@@ -57,20 +57,7 @@ fn default_devices_work_in_a_user_namespace() {
     need!(root, user_namespace);
     let c = Bundle::new()
         .user_namespace()
-        .probe([
-            "stat",
-            "/dev/null",
-            "--",
-            "write",
-            "/dev/null",
-            "x",
-            "--",
-            "lstat",
-            "/dev/fd",
-            "--",
-            "list",
-            "/dev/pts",
-        ])
+        .probe("stat /dev/null -- write /dev/null x -- lstat /dev/fd -- list /dev/pts".split(' '))
         .run();
     assert_eq!(c.value("stat")["type"], "char");
     assert_eq!(
@@ -99,26 +86,10 @@ fn configured_devices_are_bound_in_a_user_namespace() {
 #[test]
 fn capabilities_count_only_inside() {
     need!(root, user_namespace);
-    let caps = json!(["CAP_SYS_ADMIN", "CAP_MKNOD"]);
     let c = Bundle::new()
         .user_namespace()
-        .set(
-            "/process/capabilities",
-            json!({ "bounding": caps, "effective": caps, "permitted": caps }),
-        )
-        .probe([
-            "mount-tmpfs",
-            "/tmp",
-            "--",
-            "mknod",
-            "/root/null",
-            "c",
-            "1",
-            "3",
-            "--",
-            "sethostname",
-            "inside",
-        ])
+        .capabilities(&["CAP_SYS_ADMIN", "CAP_MKNOD"])
+        .probe("mount-tmpfs /tmp -- mknod /root/null c 1 3 -- sethostname inside".split(' '))
         .run();
     assert_eq!(c.fact("mount-tmpfs"), "ok");
     assert_ne!(c.errno("mknod"), "");
@@ -253,7 +224,7 @@ fn sysfs_of_the_hosts_network_is_readonly() {
     let c = Bundle::new()
         .user_namespace()
         .without_namespace("network")
-        .probe(["mount", "/sys", "--", "readable", "/sys/class/net", "--", "create", "/sys/x"])
+        .probe("mount /sys -- readable /sys/class/net -- create /sys/x".split(' '))
         .run();
     let options = c.value("mount")["options"].as_str().unwrap().to_owned();
     assert!(options.split(',').any(|o| o == "ro"), "{options}");

@@ -41,7 +41,7 @@ fn proc_belongs_to_the_containers_pid_namespace() {
 fn devpts_is_an_instance_of_its_own() {
     need!(root);
     let c = Bundle::new()
-        .probe(["list", "/dev/pts", "--", "readlink", "/dev/ptmx", "--", "mount", "/dev/pts"])
+        .probe("list /dev/pts -- readlink /dev/ptmx -- mount /dev/pts".split(' '))
         .run();
     assert_eq!(c.value("list"), &json!(["ptmx"]));
     assert_eq!(c.fact("readlink"), "pts/ptmx");
@@ -55,7 +55,7 @@ fn tmpfs_takes_its_options() {
     need!(root);
     let c = Bundle::new()
         .mount("tmpfs", "mine", "/scratch", &["size=64k", "mode=0751", "uid=7", "gid=8"])
-        .probe(["stat", "/scratch", "--", "mount", "/scratch", "--", "statfs", "/scratch"])
+        .probe("stat /scratch -- mount /scratch -- statfs /scratch".split(' '))
         .run();
     let stat = c.value("stat");
     assert_eq!(
@@ -75,26 +75,7 @@ fn tmpcopyup_keeps_what_it_covers() {
     std::os::unix::fs::chown(bundle.rootfs("/data/sub/file"), Some(12), Some(13)).unwrap();
     let c = bundle
         .mount("tmpfs", "tmpfs", "/data", &["tmpcopyup", "mode=0755"])
-        .probe([
-            "read",
-            "/data/sub/file",
-            "--",
-            "readlink",
-            "/data/link",
-            "--",
-            "stat",
-            "/data/sub/file",
-            "--",
-            "statfs",
-            "/data",
-            "--",
-            "list",
-            "/data",
-            "--",
-            "write",
-            "/data/sub/file",
-            "changed",
-        ])
+        .probe("read /data/sub/file -- readlink /data/link -- stat /data/sub/file -- statfs /data -- list /data -- write /data/sub/file changed".split(' '))
         .run();
     assert_eq!(c.fact("read"), "content");
     assert_eq!(c.fact("readlink"), "sub/file");
@@ -119,7 +100,7 @@ fn binds_of_directories_and_files() {
     let c = bundle
         .bind(&dir, "/vol", &[])
         .bind(&file, "/etc/one", &[])
-        .probe(["read", "/vol/inner", "--", "read", "/etc/one", "--", "create", "/vol/made"])
+        .probe("read /vol/inner -- read /etc/one -- create /vol/made".split(' '))
         .run();
     assert_eq!(c.fact("read /vol/inner"), "in a directory");
     assert_eq!(c.fact("read /etc/one"), "a file");

@@ -75,19 +75,10 @@ fn readonly_paths_refuse_writes() {
         .file("/single", "x")
         .push("/linux/readonlyPaths", "/data")
         .push("/linux/readonlyPaths", "/single")
-        .probe([
-            "create",
-            "/data/new",
-            "--",
-            "writable",
-            "/data/sub/file",
-            "--",
-            "writable",
-            "/single",
-            "--",
-            "read",
-            "/single",
-        ])
+        .probe(
+            "create /data/new -- writable /data/sub/file -- writable /single -- read /single"
+                .split(' '),
+        )
         .run();
     assert_eq!(c.errno("create"), "EROFS");
     assert_eq!(c.errno("writable /data/sub/file"), "EROFS");
@@ -105,16 +96,7 @@ fn the_default_readonly_paths_hold() {
             "/process/capabilities",
             json!({ "bounding": all, "effective": all, "permitted": all }),
         )
-        .probe([
-            "writable",
-            "/proc/sys/kernel/domainname",
-            "--",
-            "writable",
-            "/proc/sysrq-trigger",
-            "--",
-            "writable",
-            "/proc/bus",
-        ])
+        .probe("writable /proc/sys/kernel/domainname -- writable /proc/sysrq-trigger -- writable /proc/bus".split(' '))
         .run();
     assert_eq!(c.errno("writable /proc/sys/kernel/domainname"), "EROFS");
     if std::path::Path::new("/proc/sysrq-trigger").exists() {

@@ -5,10 +5,10 @@ use harness::{Bundle, Finished, need};
 use serde_json::{Value, json};
 
 fn with(capabilities: Value) -> Bundle {
-    Bundle::new().set("/process/capabilities", capabilities).probe([
-        "status", "CapInh", "--", "status", "CapPrm", "--", "status", "CapEff", "--", "status",
-        "CapBnd", "--", "status", "CapAmb",
-    ])
+    Bundle::new().set("/process/capabilities", capabilities).probe(
+        "status CapInh -- status CapPrm -- status CapEff -- status CapBnd -- status CapAmb"
+            .split(' '),
+    )
 }
 
 fn set(c: &Finished, name: &str) -> String {
@@ -42,9 +42,7 @@ fn each_capability_set_is_exact() {
 #[test]
 fn root_has_no_inheritable_capabilities() {
     need!(root);
-    let c = Bundle::new()
-        .probe(["status", "CapInh", "--", "status", "CapEff", "--", "status", "CapAmb"])
-        .run();
+    let c = Bundle::new().probe("status CapInh -- status CapEff -- status CapAmb".split(' ')).run();
     assert_eq!(set(&c, "CapInh"), capability_mask(&[]));
     assert_eq!(set(&c, "CapAmb"), capability_mask(&[]));
     assert_eq!(

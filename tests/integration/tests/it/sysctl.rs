@@ -13,7 +13,7 @@ fn net_names_are_set() {
     need!(root);
     let c = Bundle::new()
         .edit(|c| c["linux"]["sysctl"] = json!({ "net.ipv4.ip_forward": "1", "net.ipv4.conf.lo.rp_filter": "2", "net.core.somaxconn": "77" }))
-        .probe(["read", "/proc/sys/net/ipv4/ip_forward", "--", "read", "/proc/sys/net/ipv4/conf/lo/rp_filter", "--", "read", "/proc/sys/net/core/somaxconn"])
+        .probe("read /proc/sys/net/ipv4/ip_forward -- read /proc/sys/net/ipv4/conf/lo/rp_filter -- read /proc/sys/net/core/somaxconn".split(' '))
         .run();
     assert_eq!(c.fact("read /proc/sys/net/ipv4/ip_forward"), "1");
     assert_eq!(c.fact("read /proc/sys/net/ipv4/conf/lo/rp_filter"), "2");
@@ -34,7 +34,7 @@ fn ipc_names_are_set() {
     need!(root);
     let c = Bundle::new()
         .edit(|c| c["linux"]["sysctl"] = json!({ "kernel.shmmax": "65536", "kernel.msgmax": "4096", "fs.mqueue.msg_max": "20", "kernel.sem": "32000 1024000000 500 32000" }))
-        .probe(["read", "/proc/sys/kernel/shmmax", "--", "read", "/proc/sys/kernel/msgmax", "--", "read", "/proc/sys/fs/mqueue/msg_max"])
+        .probe("read /proc/sys/kernel/shmmax -- read /proc/sys/kernel/msgmax -- read /proc/sys/fs/mqueue/msg_max".split(' '))
         .run();
     assert_eq!(c.fact("read /proc/sys/kernel/shmmax"), "65536");
     assert_eq!(c.fact("read /proc/sys/kernel/msgmax"), "4096");
