@@ -37,7 +37,7 @@ unit: ## tests beside the code, and the rules of the house
 integration: ## what a container sees and what a fault leaves, on every tier of this machine
 	tests/integration/tiers
 
-clients: build ## containerd and Docker, with this runtime
+clients: build ## containerd, Docker and podman, with this runtime
 	RUNTIME=$(CORTEN) tests/integration/clients/run
 
 conformance: build ## every MUST and SHOULD of the specification; RUNTIME_TOOLS=DIR adds that suite

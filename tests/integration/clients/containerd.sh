@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# containerd's own client `ctr`: run, foreground and detached, exit codes, signals, removal.
+# shellcheck disable=SC2016,SC2119 # the shells inside of containers expand; `begin` has flags only at times
+# containerd's own client `ctr`: run with all it takes, tasks, exec, metrics, signals, removal.
 #
 # Sourced by `run` inside the private namespaces. The runtime is chosen per container, by --runc-binary.
 
@@ -19,9 +20,10 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 [ttrpc]
   address = "$socket.ttrpc"
 TOML
-    containerd --config "$WORK/config.toml" --log-level warn >>"$WORK/containerd.log" 2>&1 &
+    mkdir -p "$WORK/bin" && ln -sf "$RUNTIME" "$WORK/bin/runc"
+    PATH=$WORK/bin:$PATH containerd --config "$WORK/config.toml" --log-level warn >>"$WORK/containerd.log" 2>&1 &
     daemon_pid=$!
-    eventually 30 client version >/dev/null 2>&1
+    eventually 30 answers "$daemon_pid" client version && kill -0 "$daemon_pid"
 }
 
 client() { ctr --address "$socket" --namespace "$ns" "$@"; }
@@ -102,6 +104,85 @@ eventually 10 status_is d2 STOPPED || fail "the killed task stops"
 expect "a killed task's status is 137" 0 'exit code 137"' "${ctr[@]}" task rm d2
 expect "its container is removed" 0 '' "${ctr[@]}" container rm d2
 
+# The rest of what `run` takes.
+expect "processor limits" 0 '^[0-9a-z]*$' "${run[@]}" --detach --cpus 0.5 --cpu-shares 512 --cgroup "/$ns/apart" $image l1 sleep 1000
+judge "quota" 0 '^50000' 0 "$(cgroup_file cpu cpu.cfs_quota_us cpu.max "$ns/apart" 2>&1)"
+judge "shares" 0 '^(512|20|59)$' 0 "$(cgroup_file cpu cpu.shares cpu.weight "$ns/apart" 2>&1)"
+client task kill --signal SIGKILL l1
+eventually 10 status_is l1 STOPPED || fail "the limited task stops"
+expect "its task is removed by force" 0 '' "${ctr[@]}" task rm --force l1
+expect "and its container" 0 '' "${ctr[@]}" container rm l1
+expect "a device is added" 0 '^1 7$' "${run[@]}" --rm --device /dev/full $image r1 stat -c '%t %T' /dev/full
+expect "capabilities are added" 0 '^CapEff:[[:space:]]0*a80435fb$' "${run[@]}" --rm --cap-add CAP_NET_ADMIN $image r2 grep CapEff /proc/self/status
+expect "new privileges are allowed" 0 '0$' "${run[@]}" --rm --allow-new-privs $image r3 grep NoNewPrivs /proc/self/status
+expect "the default filter" 0 '2$' "${run[@]}" --rm --seccomp $image r4 grep Seccomp: /proc/self/status
+echo '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":95}]}' >"$WORK/filter"
+expect "a filter of one's own" 1 'not supported' "${run[@]}" --rm --seccomp --seccomp-profile "$WORK/filter" $image r5 mkdir /tmp/x
+printf 'COLOUR=blue\nSHADE=red\n' >"$WORK/env"
+expect "an environment from a file" 0 '^blue red$' "${run[@]}" --rm --env-file "$WORK/env" $image r6 sh -c "echo \$COLOUR \$SHADE"
+expect "a privileged one, or told why not" '0|1' '(^0*[0-9a-f]+$|not permitted)' "${run[@]}" --rm --privileged $image r7 sh -c "awk '/CapEff/ { print \$2 }' /proc/self/status"
+client container rm r7 >/dev/null 2>&1 || true
+expect "without pivot_root" 0 '^bin ' "${run[@]}" --rm --no-pivot $image r8 sh -c 'ls / | tr "\n" " "'
+expect "a log file instead of a terminal" 0 '' "${run[@]}" --rm --log-uri "file://$WORK/log" $image r9 echo logged
+judge "has the words" 0 'logged' 0 "$(cat "$WORK/log" 2>&1)"
+expect "no streams at all" 0 '^$' "${run[@]}" --rm --null-io $image r10 echo nowhere
+expect "propagation of the root" 0 '^(shared|private)$' "${run[@]}" --rm --rootfs-propagation rshared $image r11 \
+    sh -c "awk '\$5 == \"/\" { print (\$7 ~ /shared/) ? \"shared\" : \"private\" }' /proc/self/mountinfo"
+mkdir -p "$WORK/rootfs/bin" "$WORK"/rootfs/{dev,proc,sys,run} && cp /bin/busybox "$WORK/rootfs/bin/sh"
+expect "a root file system of one's own" 0 '^own$' "${run[@]}" --rm --rootfs "$WORK/rootfs" r12 /bin/sh -c 'echo own'
+# Without --runc-binary: the daemon finds it as `runc` in its PATH.
+expect "created first" 0 '' "${ctr[@]}" container create --snapshotter "${SNAPSHOTTER:-overlayfs}" $image m1 cat /no/such
+expect "then started" 1 'No such file' "${ctr[@]}" task start m1
+client task rm m1 >/dev/null 2>&1 || true
+expect "and removed" 0 '' "${ctr[@]}" container rm m1
+expect "systemd's cgroups without systemd are refused" 1 'systemd' "${run[@]}" --rm --runc-systemd-cgroup --cgroup system.slice:corten:x $image r13 true
+client container rm r13 >/dev/null 2>&1 || true
+expect "twenty in a row" 0 '^20$' bash -c "for n in \$(seq 20); do ${run[*]} --rm $image s\$n echo one; done | grep -c one"
+expect "ten at once" 0 '^10$' bash -c "for n in 0 1 2 3 4 5 6 7 8 9; do ${run[*]} --rm $image p\$n echo one & done | grep -c one; wait"
+
+# A running task.
+client events >"$WORK/events" 2>&1 &
+events=$!
+expect "a task is started" 0 '' "${run[@]}" --detach --memory-limit 67108864 --env COLOUR=blue $image t1 \
+    sh -c 'trap "exit 9" TERM; while :; do sleep 0.1; done'
+exec=("${ctr[@]}" task exec --exec-id)
+expect "exec prints" 0 '^hello$' "${exec[@]}" e1 t1 echo hello
+expect "exec's status is the command's" 7 '' "${exec[@]}" e2 t1 sh -c 'exit 7'
+expect "exec has environment, directory and user" 0 '^blue /home 1000:100$' \
+    "${exec[@]}" e3 --cwd /home --user 1000:100 t1 sh -c "echo \$COLOUR \$PWD \$(id -u):\$(id -g)"
+expect "exec of a missing command is told" 1 'executable file not found|[Nn]o such file' "${exec[@]}" e4 t1 no-such-command
+got=0
+output=$({ sleep 1; echo over; sleep 1; } | timeout 60 "${exec[@]}" e5 t1 cat 2>&1) || got=$?
+judge "exec's standard input arrives" 0 '^over$' "$got" "$output"
+expect "exec has a terminal" 0 '/dev/(pts/[0-9]+|console)' script -qec "${exec[*]} e6 --tty t1 tty" /dev/null
+expect "a command typed at it runs" 0 'typed 42' bash -c \
+    "{ sleep 1; printf 'echo typed \$((6*7))\nexit\n'; sleep 1; } | script -qec '${exec[*]} e7 --tty t1 sh' /dev/null"
+expect "exec has the task's cgroups and namespaces" 0 '^same$' "${exec[@]}" e8 t1 sh -c \
+    "[ \"\$(cat /proc/1/cgroup)\" = \"\$(cat /proc/self/cgroup)\" ] && [ \$(stat -Lc %i /proc/1/ns/pid) = \$(stat -Lc %i /proc/self/ns/pid) ] && echo same"
+expect "a detached exec" 0 '' "${exec[@]}" e9 --detach t1 sleep 1000
+expect "ps lists its processes" 0 'PID.*[0-9]+.*[0-9]+' bash -c "${ctr[*]} task ps t1 | tr '\n' ' '"
+expect "five execs at once" 0 '^5$' bash -c "for n in 1 2 3 4 5; do ${exec[*]} x\$n t1 echo one & done | grep -c one; wait"
+expect "ten execs in a row" 0 '^10$' bash -c "for n in \$(seq 10); do ${exec[*]} y\$n t1 echo one; done | grep -c one"
+expect "metrics" 0 'memory' bash -c "${ctr[*]} task metrics t1 | tr '\n' ' '"
+expect "metrics as JSON" 0 '"limit": ?67108864' bash -c "${ctr[*]} task metrics --format json t1"
+expect "pause" 0 '' "${ctr[@]}" task pause t1
+if eventually 5 status_is t1 PAUSED; then pass "it is paused"; else fail "it is paused" "$(client task ls)"; fi
+expect "exec in a paused task is refused" 1 'paused' "${exec[@]}" e10 t1 true
+expect "resume" 0 '' "${ctr[@]}" task resume t1
+expect "exec after it" 0 '^here$' "${exec[@]}" e11 t1 echo here
+expect "a checkpoint is refused" 1 '(checkpoint|criu|CRIU)' "${ctr[@]}" task checkpoint t1
+if status_is t1 RUNNING; then pass "the task has lived through it"; else fail "the task has lived through it" "$(client task ls)"; fi
+expect "its signal ends it" 0 '' "${ctr[@]}" task kill --signal SIGTERM t1
+eventually 10 status_is t1 STOPPED || fail "the signalled task stops"
+expect "exec in a stopped task is refused" 1 '(not running|stopped|not found|does not exist)' "${exec[@]}" e12 t1 true
+expect "its status is its own" 0 'exit code 9"' "${ctr[@]}" task rm t1
+expect "its container is removed again" 0 '' "${ctr[@]}" container rm t1
+expect "memory beyond the limit ends it" 137 '' "${run[@]}" --memory-limit 16777216 $image o1 sh -c 'x=$(cat /dev/zero | head -c 64000000 | tr "\0" x)'
+client task rm o1 >/dev/null 2>&1 || true
+expect "and it is removed" 0 '' "${ctr[@]}" container rm o1
+kill "$events" && wait "$events"
+expect "events tell of start, exec, pause and exit" 0 '/tasks/start.*/tasks/exec-started.*/tasks/paused.*/tasks/exit' bash -c "tr '\n' ' ' <'$WORK/events'"
+
 # Faults.
 expect "one more is started" 0 '' "${run[@]}" --detach $image d4 sleep 1000
 init=$(pid_of d4)
@@ -114,7 +195,7 @@ expect "the container of a killed shim is removed" 0 '' "${ctr[@]}" container rm
 
 nothing_left "no task is left" "${ctr[@]}" task ls --quiet
 nothing_left "no container is left" "${ctr[@]}" container ls --quiet
-nothing_left "no state is left" entries "$states/$ns" "/run/containerd/io.containerd.runtime.v2.task/$ns"
+nothing_left "no state is left" entries "$states/$ns" "/run/containerd/runc/$ns" "/run/containerd/io.containerd.runtime.v2.task/$ns"
 nothing_left "no process is left" processes containerd
 nothing_left "no mount is left" new_mounts "$WORK/mounts"
 nothing_left "no cgroup is left" cgroups

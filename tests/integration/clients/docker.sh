@@ -1,45 +1,19 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2016,SC2119 # the shells inside of containers expand; `begin` has flags only at times
 # Docker: run, foreground and detached, exit codes, logs, limits, networks, stop, kill, removal.
 #
 # Sourced by `run` inside the private namespaces. The runtime is the daemon's default one, by --add-runtime.
 
-image=localhost/corten-check:1
-export DOCKER_HOST=unix://$WORK/d.sock DOCKER_CONFIG=$WORK/client
-
-daemon() {
-    dockerd --host "$DOCKER_HOST" --data-root "$WORK/data" --exec-root "$WORK/exec" --pidfile "$WORK/docker.pid" \
-        --add-runtime "alt=$RUNTIME" --default-runtime alt --cgroup-parent "/$TAG" --iptables=false --ip-masq=false \
-        --userland-proxy=false --oom-score-adjust 0 --log-level warn ${STORAGE:+--storage-driver "$STORAGE"} \
-        >>"$WORK/docker.log" 2>&1 &
-    daemon_pid=$!
-    eventually 60 docker version >/dev/null 2>&1
-}
-
-run=(docker run --network none)
-once=("${run[@]}" --rm)
-state() { docker inspect --format "{{.State.$2}}" "$1"; }
-pid_of() { state "$1" Pid; }
-gone() { [ ! -e "/proc/$1" ]; }
-
-if ! daemon; then
-    fail "the daemon starts" "$(cat "$WORK/docker.log")"
-    exit 0
-fi
-bash "$HERE/image.sh" "$WORK/image.tar"
-expect "an image made here is loaded" 0 'corten-check:1' docker load --input "$WORK/image.tar"
+# shellcheck source=dockerd.sh
+source "$HERE/dockerd.sh"
+begin --iptables=false --ip-masq=false
 expect "the runtime is the default one" 0 '^alt$' docker info --format '{{.DefaultRuntime}}'
-
-# The daemon keeps a network namespace of its own mounted once a container has used the host's network;
-# this makes it, before the list of mounts that leftovers are compared with.
-expect "the host's network is kept" 0 "^$(stat -Lc %i /proc/self/ns/net)$" \
-    docker run --rm --network host $image stat -Lc %i /proc/self/ns/net
 expect "no network is none" 0 '^lo$' "${once[@]}" $image ls /sys/class/net
 mounts >"$WORK/mounts"
 
 # Foreground.
 expect "run prints and ends" 0 '^hello$' "${once[@]}" $image echo hello
 expect "the command's exit status is docker's" 7 '' "${once[@]}" $image sh -c 'exit 7'
-# shellcheck disable=SC2016 # the runtime says $PATH, literally
 expect "a missing command is 127" 127 'executable file not found in \$PATH' "${once[@]}" $image no-such-command
 expect "a missing path is 127" 127 'no such file or directory' "${once[@]}" $image /no/such/command
 expect "a file that may not be run is 126" 126 'permission denied' "${once[@]}" $image /etc/text
@@ -150,9 +124,4 @@ expect "memory beyond the limit is killed and told" 0 '^137 true$' bash -c "
 expect "ten at once" 0 '^10$' bash -c "
     for n in 0 1 2 3 4 5 6 7 8 9; do ${once[*]} $image echo one & done | grep -c one"
 
-nothing_left "no container is left" docker ps --all --quiet
-nothing_left "no state is left" entries "$WORK/exec/runtime-alt/moby" "$WORK/exec/runtime-runc/moby" "$WORK/exec/containerd/daemon/io.containerd.runtime.v2.task/moby"
-nothing_left "no process is left" processes 'containerd|dockerd'
-nothing_left "no mount is left" new_mounts "$WORK/mounts"
-nothing_left "no cgroup is left" cgroups
-daemon_stops "$daemon_pid"
+end

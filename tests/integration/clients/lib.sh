@@ -14,8 +14,9 @@ fail() {
     [ -z "${2:-}" ] || printf '%s\n' "$2" | tail -n 20 | sed 's/^/#   /'
 }
 
-# expect WHAT STATUS PATTERN COMMAND…: the command ends with STATUS and its output, both streams and
-# without carriage returns, matches the extended regular expression PATTERN (whole text, lines by \n).
+# expect WHAT STATUS PATTERN COMMAND…: the command ends with STATUS (one, or several: `126|127`) and its
+# output, both streams and without carriage returns, matches the extended regular expression PATTERN
+# (whole text, lines by \n).
 expect() {
     local what=$1 status=$2 pattern=$3 output got=0
     shift 3
@@ -26,7 +27,7 @@ expect() {
 # judge WHAT STATUS PATTERN GOT OUTPUT: the comparison of `expect`, for commands run in another way.
 judge() {
     local output=${5//$'\r'/}
-    if [ "$4" != "$2" ]; then
+    if [[ ! $4 =~ ^($2)$ ]]; then
         fail "$1" "exit status $4, not $2; output: $output"
     elif [[ ! $output =~ $3 ]]; then
         fail "$1" "output does not match '$3': $output"
@@ -43,6 +44,13 @@ eventually() {
         [ "$SECONDS" -lt "$end" ] || return 1
         sleep 0.1
     done
+}
+
+# answers PID COMMAND…: the command succeeds, or the daemon PID has ended and never will answer.
+answers() {
+    local daemon=$1
+    shift
+    "$@" >/dev/null 2>&1 || ! kill -0 "$daemon" 2>/dev/null
 }
 
 # cgroup_file V1CONTROLLER V1FILE V2FILE PATH: the file's content for the cgroup PATH of this host.
