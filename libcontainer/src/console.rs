@@ -220,6 +220,12 @@ fn failed(purpose: Purpose, path: &Path, error: io::Error) -> Error {
         }
     }
     let hint = match error.raw_os_error() {
+        // Begins with the words that runc's callers know.
+        Some(libc::ENOENT | libc::ECONNREFUSED | libc::ENOTSOCK)
+            if purpose == Purpose::Listener =>
+        {
+            "failed to connect with seccomp agent: it must listen before the container is created"
+        }
         Some(libc::ENOENT | libc::ECONNREFUSED | libc::ENOTSOCK) => {
             "the caller must listen on this path before it starts the runtime"
         }

@@ -39,7 +39,9 @@ pub use action::{Action, describe};
 pub use arch::{ARCHES, Arch, X32_BIT};
 pub use emit::{Insn, MAX_INSTRUCTIONS};
 pub use error::Error;
-pub use profile::{ActionName, Arg, FLAG_NEW_LISTENER, FLAGS, Operator, Profile, Syscalls};
+pub use profile::{
+    ActionName, Arg, FLAG_NEW_LISTENER, FLAG_TSYNC, FLAGS, Operator, Profile, Syscalls,
+};
 pub use sim::{Data, Outcome, SimError, run};
 
 /// A compiled profile.

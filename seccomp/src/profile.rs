@@ -161,11 +161,14 @@ impl Operator {
 
 /// `SECCOMP_FILTER_FLAG_*` that a profile may name, with their bits (linux/seccomp.h).
 pub const FLAGS: [(&str, u64); 4] = [
-    ("SECCOMP_FILTER_FLAG_TSYNC", 1),
+    ("SECCOMP_FILTER_FLAG_TSYNC", FLAG_TSYNC),
     ("SECCOMP_FILTER_FLAG_LOG", 1 << 1),
     ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 1 << 2),
     ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1 << 5),
 ];
+
+/// Puts all threads of the process under the filter (Linux 3.17).
+pub const FLAG_TSYNC: u64 = 1;
 
 /// Makes a descriptor that receives notifications (Linux 5.0).
 pub const FLAG_NEW_LISTENER: u64 = 1 << 3;

@@ -1,8 +1,9 @@
 //! The system call filter: loaded by init, its notifications handed on by the parent.
 //!
 //! As little as possible runs under a filter. After an early one: prctl, setgroups and its like,
-//! capset, chdir, faccessat2, close_range, read and write; runc asks the same of a profile. After
-//! a late one: execve alone.
+//! capset, chdir, stat, faccessat, read and write; runc asks the same of a profile. After a late
+//! one: execve alone, unless the container has hooks of its own: those come from its image and are
+//! under the filter as its program is.
 //!
 //! Init does not send the listener's descriptor, as a filter may be in the way of sendmsg: it
 //! writes the number, and the parent takes the descriptor (pidfd_getfd(2)) and passes it on
@@ -35,6 +36,11 @@ pub fn before_capabilities(init: &mut Init<'_>) -> Outcome {
 /// With no_new_privs and a listener.
 pub fn before_start(init: &mut Init<'_>) -> Outcome {
     load(init, When::BeforeStart)
+}
+
+/// With no_new_privs and hooks that run after `start`.
+pub fn before_hooks(init: &mut Init<'_>) -> Outcome {
+    load(init, When::BeforeHooks)
 }
 
 /// With no_new_privs.

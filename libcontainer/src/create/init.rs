@@ -77,6 +77,7 @@ pub static STEPS: &[(Step, Run)] = &[
     (Step::Exec, inside::find_program),            // with the user's eyes
     (Step::Seccomp, filter::before_start),         // a listener: its creator is still here
     (Step::Start, gate::wait),                     // `created`; errors above are create's
+    (Step::Seccomp, filter::before_hooks),         // the image's hooks are under it, as with runc
     (Step::Hook, inside::start_container_hooks),   // after start, before the program
     (Step::Exec, inside::unblock_signals),         // the program's mask is empty
     (Step::Seccomp, filter::before_exec),          // last: only execve is under it
@@ -202,7 +203,7 @@ mod tests {
         let order: Vec<Step> = STEPS.iter().map(|(step, _)| *step).collect();
         let first = |step| order.iter().position(|other| *other == step).unwrap();
         let last = |step| order.iter().rposition(|other| *other == step).unwrap();
-        assert_eq!(order.len(), 33);
+        assert_eq!(order.len(), 34);
         assert!(first(Step::Rootfs) < first(Step::Mount));
         assert!(last(Step::Mount) < first(Step::PivotRoot));
         assert!(first(Step::Sysctl) < first(Step::Mask));
@@ -212,7 +213,8 @@ mod tests {
         assert!(last(Step::Capabilities) < first(Step::Exec));
         assert!(first(Step::Seccomp) < first(Step::User).max(last(Step::Capabilities)));
         assert!(first(Step::Label) < first(Step::Seccomp));
-        let end = [Step::Seccomp, Step::Start, Step::Hook, Step::Exec, Step::Seccomp];
-        assert_eq!(order[order.len() - 5..], end);
+        let end =
+            [Step::Seccomp, Step::Start, Step::Seccomp, Step::Hook, Step::Exec, Step::Seccomp];
+        assert_eq!(order[order.len() - 6..], end);
     }
 }

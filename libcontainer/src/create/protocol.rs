@@ -15,7 +15,7 @@
 //!                              ◀─ Listener ───  only when the seccomp filter notifies
 //!                              ◀─ Ready ──────  everything is done but the execve
 //!   v1 device rules, rlimits, state.json, …     waits at the gate
-//!          ── Go::Start, or `start`'s fifo ───▶ hooks startContainer, seccomp, execve
+//!          ── Go::Start, or `start`'s fifo ───▶ seccomp, hooks startContainer, execve
 //!                              ◀─ end of file   execve happened: the descriptor is close-on-exec
 //! ```
 //! At every rung `Failed` may come instead; end of file where a message is due means that init

@@ -9,6 +9,9 @@ use crate::sys::argv::ArgV;
 use crate::sys::clone::{self, Child, CloneArgs};
 use crate::sys::{cred, exec, fd, signal};
 
+/// Up to here descriptors are closed without close_range(2): a usual limit of open files.
+const LAST: u32 = 4096;
+
 /// The program and what it gets.
 #[derive(Debug)]
 pub(super) struct Launch<'a> {
@@ -69,9 +72,16 @@ impl Launch<'_> {
         if keep < 3 {
             return Err(io::Error::from_raw_os_error(libc::EBADF));
         }
-        if keep > 3 {
-            fd::close_range(3, keep - 1, 0)?;
+        let ranges = [(3, keep - 1), (keep + 1, u32::MAX)];
+        for (first, last) in ranges.into_iter().filter(|(first, last)| first <= last) {
+            if let Err(error) = fd::close_range(first, last, 0) {
+                match error.raw_os_error() {
+                    // A filter that we run under is older than the call: one by one.
+                    Some(libc::ENOSYS | libc::EPERM) => fd::close_each(first, last.min(LAST)),
+                    _ => return Err(error),
+                }
+            }
         }
-        fd::close_range(keep + 1, u32::MAX, 0)
+        Ok(())
     }
 }

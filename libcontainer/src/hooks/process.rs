@@ -237,6 +237,10 @@ pub(super) fn write_end(out: &mut dyn std::fmt::Write, end: End) -> std::fmt::Re
     match end {
         End::Done => out.write_str("exit status 0"),
         End::Exited(code) => write!(out, "exit status {code}"),
+        // What a seccomp filter does, in runc's words.
+        End::Signaled(libc::SIGSYS) => {
+            write!(out, "killed by signal {}: bad system call", libc::SIGSYS)
+        }
         End::Signaled(signal) => write!(out, "killed by signal {signal}"),
         End::TimedOut(seconds) => {
             write!(out, "hook ran past specified timeout of {seconds}.0s and was killed")

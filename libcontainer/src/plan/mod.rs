@@ -179,7 +179,7 @@ impl Plan {
             security: asked
                 .map(|asked| security::build(asked, grantable, &mut warnings))
                 .transpose()?,
-            seccomp: seccomp::build(linux, asked.is_some_and(no_new_privileges))?,
+            seccomp: seccomp::build(linux, asked.is_some_and(no_new_privileges), late_hooks(oci))?,
             sched: asked.map(|asked| sched::build(asked, linux)).transpose()?.unwrap_or_default(),
             names: names::names(oci),
             sysctls: names::sysctls(linux)?,
@@ -209,6 +209,12 @@ fn rootfs(spec: &Spec, options: &Options) -> Result<PathBuf> {
         Some(root) => Ok(options.bundle.join(root.path())),
         None => Err(Error::rule(Step::CheckConfig, "root", "is required on Linux")),
     }
+}
+
+/// Whether hooks run between `start` and the program.
+fn late_hooks(oci: &oci_spec::runtime::Spec) -> bool {
+    let hooks = oci.hooks().as_ref().and_then(|hooks| hooks.start_container().as_ref());
+    hooks.is_some_and(|hooks| !hooks.is_empty())
 }
 
 fn no_new_privileges(process: &oci_spec::runtime::Process) -> bool {

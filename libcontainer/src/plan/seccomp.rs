@@ -5,7 +5,9 @@
 
 use std::path::PathBuf;
 
-use corten_seccomp::{ActionName, Arch, Arg, FLAG_NEW_LISTENER, Insn, Operator, Profile, Syscalls};
+use corten_seccomp::{
+    ActionName, Arch, Arg, FLAG_NEW_LISTENER, FLAG_TSYNC, Insn, Operator, Profile, Syscalls,
+};
 use oci_spec::runtime::{
     Linux, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall,
 };
@@ -21,6 +23,8 @@ pub enum When {
     BeforeCapabilities,
     /// Somebody listens: while the creator, who passes the descriptor on, is still there.
     BeforeStart,
+    /// The container's own hooks run after `start`: they come from its image, as its program.
+    BeforeHooks,
     /// Last, so that the fewest calls of ours are under it.
     BeforeExec,
 }
@@ -68,11 +72,15 @@ fn length<S: Serializer>(filter: &[Insn], serializer: S) -> Result<S::Ok, S::Err
     serializer.collect_str(&filter.len())
 }
 
-/// Compiles `linux.seccomp`.
+/// Compiles `linux.seccomp`; `hooks` tells whether there are any of `startContainer`.
 ///
 /// # Errors
 /// What [`corten_seccomp::compile`] refuses; a notification that nobody would hear.
-pub fn build(linux: Option<&Linux>, no_new_privileges: bool) -> Result<Option<SeccompPlan>> {
+pub fn build(
+    linux: Option<&Linux>,
+    no_new_privileges: bool,
+    hooks: bool,
+) -> Result<Option<SeccompPlan>> {
     let Some(asked) = linux.and_then(|linux| linux.seccomp().as_ref()) else { return Ok(None) };
     let host = Arch::native().ok_or_else(|| {
         Error::rule(Step::Seccomp, "linux.seccomp", "is not known for this processor")
@@ -82,10 +90,15 @@ pub fn build(linux: Option<&Linux>, no_new_privileges: bool) -> Result<Option<Se
         Error::rule(Step::CheckConfig, on, fault.problem).hint(fault.hint)
     })?;
     let notifies = program.flags & FLAG_NEW_LISTENER != 0;
+    let when = match When::decide(no_new_privileges, notifies) {
+        When::BeforeExec if hooks => When::BeforeHooks,
+        when => when,
+    };
     Ok(Some(SeccompPlan {
         filter: program.code,
-        flags: program.flags,
-        when: When::decide(no_new_privileges, notifies),
+        // Init has one thread: there are no others to put under the filter too.
+        flags: program.flags & !FLAG_TSYNC,
+        when,
         listener: listener(asked, notifies)?,
         unknown: program.unknown,
     }))
@@ -175,7 +188,7 @@ mod tests {
 
     fn plan(profile: &str, nnp: bool) -> Result<SeccompPlan> {
         let linux = serde_json::from_str(&format!(r#"{{"seccomp":{profile}}}"#)).unwrap();
-        build(Some(&linux), nnp).map(Option::unwrap)
+        build(Some(&linux), nnp, false).map(Option::unwrap)
     }
 
     const NOTIFY: &str = r#"{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/agent","listenerMetadata":"m",
@@ -187,6 +200,9 @@ mod tests {
             "syscalls":[{"names":["mkdir"],"action":"SCMP_ACT_ERRNO"}]}"#;
         assert_eq!(plan(errno, false).unwrap().when, When::BeforeCapabilities);
         assert_eq!(plan(errno, true).unwrap().when, When::BeforeExec);
+        let linux = serde_json::from_str(&format!(r#"{{"seccomp":{errno}}}"#)).unwrap();
+        let hooked = build(Some(&linux), true, true).unwrap().unwrap();
+        assert_eq!(hooked.when, When::BeforeHooks);
         let notify = plan(NOTIFY, true).unwrap();
         assert_eq!(notify.when, When::BeforeStart);
         let listener = Listener { path: "/agent".into(), metadata: Some("m".into()), joins: None };

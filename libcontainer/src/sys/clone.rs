@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_int, c_long};
 
+mod old;
+
 use super::{check, check_long, done, done_long, errno, owned_long, raw, retry};
 
 /// New time namespace for children (`time_namespaces(7)`, Linux 5.6).
@@ -101,11 +103,18 @@ pub unsafe fn clone3(args: &CloneArgs<'_>) -> io::Result<Forked> {
     let pid = check_long(unsafe {
         libc::syscall(libc::SYS_clone3, &raw const raw_args, size_of::<libc::clone_args>())
     })?;
+    // SAFETY: the kernel stored a new fd because CLONE_PIDFD was asked for.
+    unsafe { forked(pid, pidfd) }
+}
+
+/// # Safety
+/// In the parent, where `pid` is not 0, `pidfd` is open and nobody else's.
+unsafe fn forked(pid: c_long, pidfd: c_int) -> io::Result<Forked> {
     if pid == 0 {
         return Ok(Forked::Child);
     }
     let pid = i32::try_from(pid).map_err(|_| errno(libc::EOVERFLOW))?;
-    // SAFETY: the kernel stored a new fd because CLONE_PIDFD was asked for.
+    // SAFETY: our caller's promise.
     Ok(Forked::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })
 }
 
@@ -132,7 +141,15 @@ pub struct Child {
 pub fn spawn<T>(args: &CloneArgs<'_>, with: &mut T, work: fn(&mut T) -> !) -> io::Result<Child> {
     let mask = super::signal::block_all()?;
     // SAFETY: the child calls only `work`, which makes system calls only: our caller's promise.
-    let forked = unsafe { clone3(args) };
+    let forked = unsafe { clone3(args) }.or_else(|error| match error.raw_os_error() {
+        // A filter that we run under may hide clone3, as Docker's default profile does: without
+        // new namespaces nothing else says ENOSYS or EPERM.
+        Some(libc::ENOSYS | libc::EPERM) if args.flags == 0 && args.cgroup.is_none() => {
+            // SAFETY: as above.
+            unsafe { old::plain_clone(args.exit_signal) }
+        }
+        _ => Err(error),
+    });
     if let Ok(Forked::Child) = forked {
         IN_CHILD.store(true, Ordering::Relaxed);
         work(with)

@@ -50,14 +50,22 @@ pub unsafe fn execveat(
     io::Error::last_os_error()
 }
 
-/// Whether our real ids may execute `path` below `dir` (`faccessat(2)`); in an init stage they are
-/// the effective ones too. Not faccessat2, which old seccomp profiles do not know.
+/// Whether we may execute `path` below `dir`: by our real ids (`faccessat(2)`), which are the
+/// effective ones too in an init stage; or else by our capabilities, for which only faccessat2
+/// has an eye (Linux 5.8). That comes second because old seccomp profiles do not know it.
 ///
 /// # Errors
 /// `EACCES` when not, and on a noexec mount; `ENOENT`.
 pub fn access_x(dir: impl AsFd, path: &CStr) -> io::Result<()> {
+    let (dir, x, name) = (raw(&dir), libc::X_OK, path.as_ptr());
     // SAFETY: `path` ends in NUL.
-    done_long(unsafe { libc::syscall(libc::SYS_faccessat, raw(&dir), path.as_ptr(), libc::X_OK) })
+    let by_ids = done_long(unsafe { libc::syscall(libc::SYS_faccessat, dir, name, x) });
+    if !by_ids.as_ref().is_err_and(|e| e.raw_os_error() == Some(libc::EACCES)) {
+        return by_ids;
+    }
+    let (call, flags) = (libc::SYS_faccessat2, libc::AT_EACCESS);
+    // SAFETY: as above.
+    done_long(unsafe { libc::syscall(call, dir, name, x, flags) }).or(by_ids)
 }
 
 /// Whether the kernel knows this `SECCOMP_RET_*` action (`seccomp(2)`, Linux 4.14).

@@ -44,6 +44,10 @@ pub(crate) fn make(
     for warning in &plan.warnings {
         settings.log.say(Level::Warning, warning);
     }
+    if let Some(seccomp) = plan.seccomp.as_ref().filter(|_| settings.log.wants(Level::Debug)) {
+        // runc's words.
+        settings.log.say(Level::Debug, &format!("seccomp filter flags: {}", seccomp.flags));
+    }
     let store = Store::new(&settings.root);
     let create = || libcontainer::create::create(&plan, &store);
     let container = timings.measure("create", create)?;

@@ -129,6 +129,15 @@ pub fn close_range(first: u32, last: u32, flags: u32) -> io::Result<()> {
     done_long(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) })
 }
 
+/// Closes every fd from `first` to `last`, open or not (`close(2)`), where [`close_range`] cannot
+/// be had.
+pub fn close_each(first: u32, last: u32) {
+    for number in first..=last {
+        // SAFETY: takes no pointers; the process that closes fds of others is the child, see above.
+        unsafe { libc::syscall(libc::SYS_close, number) };
+    }
+}
+
 /// Makes fd number `new` a copy of `fd`, whatever it was before; `O_CLOEXEC` or 0 in `flags`
 /// (`dup3(2)`). Where both are the same only the flag is changed.
 ///

@@ -15,10 +15,10 @@ pub use attr::{
 };
 pub use dir::{DirEntry, DirReader};
 pub use file::{
-    CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE, PollFd, close_range, copy_file_range, dup3,
-    fcntl_getfl, fcntl_setfl, fdatasync, ftruncate, is_inheritable, is_open, lseek, memfd, pipe,
-    poll, pread, proc_fd_path, pwrite, read, seal, seals, sendfile, set_cloexec, stdio, write,
-    write_all,
+    CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE, PollFd, close_each, close_range, copy_file_range,
+    dup3, fcntl_getfl, fcntl_setfl, fdatasync, ftruncate, is_inheritable, is_open, lseek, memfd,
+    pipe, poll, pread, proc_fd_path, pwrite, read, seal, seals, sendfile, set_cloexec, stdio,
+    write, write_all,
 };
 pub use open::{
     CWD, RESOLVE_BENEATH, RESOLVE_CACHED, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,

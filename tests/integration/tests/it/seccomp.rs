@@ -152,8 +152,10 @@ fn what_cannot_work_is_refused_in_words() {
     let error = with(lonely.clone()).refused();
     assert!(error.contains("linux.seccomp.listenerPath"), "{error}");
     lonely["listenerPath"] = json!("/no/such/agent");
-    let error = with(lonely).refused();
+    let output = with(lonely).try_run().output;
+    let error = output.refused();
     assert!(error.contains("linux.seccomp.listenerPath /no/such/agent"), "{error}");
+    assert!(output.stderr.contains("failed to connect with seccomp agent"), "{output:?}");
     let write = json!([{ "names": ["write"], "action": "SCMP_ACT_NOTIFY" }]);
     let error = with(rules(&write)).refused();
     assert!(error.contains("SCMP_ACT_NOTIFY cannot be used for the write syscall"), "{error}");
@@ -161,4 +163,115 @@ fn what_cannot_work_is_refused_in_words() {
     errno["errnoRet"] = json!(1);
     let error = with(rules(&json!([errno]))).refused();
     assert!(error.contains("linux.seccomp.syscalls[0].errnoRet"), "{error}");
+}
+
+/// The log sees a call and it goes on; a tracer that is not there cannot let it.
+#[test]
+fn a_logged_call_goes_on_and_a_traced_one_needs_a_tracer() {
+    need!(root);
+    let c = with(rules(&json!([on_mkdir("SCMP_ACT_LOG")]))).probe(["mkdir", "/tmp/x"]).run();
+    assert_eq!(c.fact("mkdir"), "ok");
+    let c = with(rules(&json!([on_mkdir("SCMP_ACT_TRACE")]))).probe(["mkdir", "/tmp/x"]).run();
+    assert_eq!(c.errno("mkdir"), "ENOSYS");
+}
+
+/// Flags reach the kernel, which takes them; without a list there is SPEC_ALLOW. TSYNC is for
+/// threads, of which init has none.
+#[test]
+fn flags_reach_the_kernel() {
+    need!(root);
+    let flag = |name: &str| format!("SECCOMP_FILTER_FLAG_{name}");
+    let cases: [(Option<&[&str]>, u32); 5] = [
+        (None, 4),
+        (Some(&[]), 0),
+        (Some(&["LOG"]), 2),
+        (Some(&["TSYNC"]), 0),
+        (Some(&["TSYNC", "LOG", "SPEC_ALLOW", "WAIT_KILLABLE_RECV"]), 6),
+    ];
+    for (flags, value) in cases {
+        let mut profile = rules(&json!([on_mkdir("SCMP_ACT_ERRNO")]));
+        if let Some(flags) = flags {
+            profile["flags"] = flags.iter().map(|name| flag(name)).collect();
+        }
+        let c = with(profile)
+            .global(&["--debug"])
+            .probe(["mkdir", "/tmp/x", "--", "status", "Seccomp_filters"])
+            .run();
+        assert_eq!(c.errno("mkdir"), "EPERM", "{flags:?}");
+        assert_eq!(c.fact("status"), "1", "{flags:?}");
+        let said = format!("seccomp filter flags: {value}\"");
+        assert!(c.output.log.contains(&said), "{flags:?}: {}", c.output.log);
+    }
+}
+
+/// WAIT_KILLABLE_RECV is for listeners: it comes beside NEW_LISTENER.
+#[test]
+fn a_listener_may_ask_that_only_death_ends_the_wait() {
+    need!(root);
+    let bundle = Bundle::new();
+    let agent = Console::listen(&bundle.outside("agent.sock"));
+    let mut profile = rules(&json!([on_mkdir("SCMP_ACT_NOTIFY")]));
+    profile["listenerPath"] = json!(agent.path());
+    profile["flags"] = json!(["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]);
+    let container =
+        bundle.set("/linux/seccomp", profile).probe(["mkdir", "/tmp/x"]).global(&["--debug"]);
+    let container = container.create();
+    drop(agent.receive());
+    container.start();
+    container.wait();
+    assert_eq!(container.facts().errno("mkdir"), "ENOSYS");
+}
+
+/// Ids of its own: loading needs a privilege in the container's user namespace, which init has.
+#[test]
+fn a_filter_is_loaded_in_a_user_namespace() {
+    need!(root);
+    for no_new_privileges in [true, false] {
+        let c = with(rules(&json!([on_mkdir("SCMP_ACT_ERRNO")])))
+            .user_namespace()
+            .set("/process/noNewPrivileges", no_new_privileges)
+            .set("/process/user", json!({ "uid": 1000, "gid": 1000 }))
+            .probe(["mkdir", "/tmp/x", "--", "status", "Seccomp"])
+            .run();
+        assert_eq!(c.errno("mkdir"), "EPERM");
+        assert_eq!(c.fact("status"), "2");
+    }
+}
+
+/// A `startContainer` hook comes from the image as the program does: it is under the filter.
+#[test]
+fn hooks_of_the_image_are_under_the_filter() {
+    need!(root);
+    for no_new_privileges in [true, false] {
+        let hook = json!({ "path": "/bin/probe", "args": ["probe", "mkdir", "/dev/shm/x"] });
+        let error = with(rules(&json!([on_mkdir("SCMP_ACT_KILL_PROCESS")])))
+            .set("/process/noNewPrivileges", no_new_privileges)
+            .push("/hooks/startContainer", hook)
+            .probe(["status", "Seccomp"])
+            .try_run()
+            .output
+            .refused();
+        assert!(error.contains("error running startContainer hook #0"), "{error}");
+        assert!(error.contains("bad system call"), "{error}");
+    }
+}
+
+/// A profile may be older than the calls that the runtime would use: what is left to do under the
+/// filter is done by older ones, hooks included.
+#[test]
+fn a_profile_older_than_the_runtime_is_no_obstacle() {
+    need!(root);
+    let young = ["clone3", "close_range", "openat2", "faccessat2", "pidfd_open", "pidfd_getfd"];
+    for (errno, no_new_privileges) in [(38, true), (38, false), (1, true), (1, false)] {
+        let rule = json!({ "names": young, "action": "SCMP_ACT_ERRNO", "errnoRet": errno });
+        let hook = json!({ "path": "/bin/probe", "args": ["probe", "create", "/dev/shm/x"] });
+        let c = with(rules(&json!([rule])))
+            .set("/process/noNewPrivileges", no_new_privileges)
+            .set("/process/user", json!({ "uid": 1000, "gid": 1000 }))
+            .push("/hooks/startContainer", hook)
+            .probe(["status", "Seccomp", "--", "writable", "/dev/shm/x"])
+            .run();
+        assert_eq!(c.fact("status"), "2");
+        assert_eq!(c.fact("writable"), "ok");
+    }
 }

@@ -1,5 +1,8 @@
 //! `process.capabilities`, LSM labels and seccomp: a protection that cannot be given is an error.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
 use harness::config::capability_mask;
 use harness::{Bundle, Finished, need};
 use serde_json::{Value, json};
@@ -113,6 +116,27 @@ fn an_ambient_capability_that_is_not_inheritable_is_left_out() {
     assert_eq!(set(&c, "CapAmb"), capability_mask(&["CAP_KILL"]));
     let said = format!("{}{}", c.output.log, c.output.stderr);
     assert!(said.contains("can't raise ambient capability CAP_CHOWN: "), "{said}");
+}
+
+/// Whether a program may run is asked with the capabilities that it will have.
+#[test]
+fn a_capability_opens_a_program_of_others() {
+    need!(root);
+    let with = |capabilities: Value| {
+        let bundle = Bundle::new().set("/process/capabilities", capabilities);
+        let program = bundle.rootfs("/bin/own");
+        fs::copy(bundle.rootfs("/bin/probe"), &program).unwrap();
+        fs::set_permissions(program, fs::Permissions::from_mode(0o700)).unwrap();
+        bundle
+            .set("/process/user", json!({ "uid": 1000, "gid": 1000 }))
+            .args(&["/bin/own", "status", "Seccomp"])
+    };
+    let error = with(json!({})).refused();
+    assert!(error.contains("permission denied"), "{error}");
+    let may = json!(["CAP_DAC_OVERRIDE"]);
+    let all = json!({ "bounding": may, "permitted": may, "effective": may, "inheritable": may, "ambient": may });
+    let c = with(all).run();
+    assert_eq!(c.code(), 0);
 }
 
 /// A plain user has no capabilities unless they are ambient.
@@ -260,9 +284,8 @@ fn an_oom_score_is_set_without_a_proc_mount() {
     let output = c.runtime().call(&c.words("create"));
     if output.code == Some(0) {
         let state = c.runtime().call(&["state", c.id()]).ok().json();
-        let score =
-            std::fs::read_to_string(format!("/proc/{}/oom_score_adj", state["pid"])).unwrap();
+        let score = fs::read_to_string(format!("/proc/{}/oom_score_adj", state["pid"])).unwrap();
         assert_eq!(score.trim(), "77");
     }
-    assert_eq!(std::fs::read_to_string(c.rootfs("/proc/self/oom_score_adj")).unwrap(), "fake");
+    assert_eq!(fs::read_to_string(c.rootfs("/proc/self/oom_score_adj")).unwrap(), "fake");
 }
