@@ -52,44 +52,4 @@ pub fn knows_flag(flag: u64) -> bool {
 const WAIT_KILLABLE_RECV: u64 = 1 << 5;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::clone::WaitStatus;
-    use crate::sys::cred;
-    use crate::sys::testing::in_child;
-
-    /// `if nr == getppid: errno 7, else allow`
-    fn under_a_filter() -> i32 {
-        let insn = |code, jt, jf, k| Insn { code, jt, jf, k };
-        let getppid = u32::try_from(libc::SYS_getppid).unwrap_or(0);
-        let filter = [
-            insn(0x20, 0, 0, 0),
-            insn(0x15, 0, 1, getppid),
-            insn(0x06, 0, 0, 0x0005_0007),
-            insn(0x06, 0, 0, 0x7fff_0000),
-        ];
-        if cred::set_no_new_privs().is_err() || set_filter(&filter, 0).is_err() {
-            return 1;
-        }
-        // SAFETY: takes no pointers.
-        let denied = check_long(unsafe { libc::syscall(libc::SYS_getppid) });
-        denied.err().and_then(|e| e.raw_os_error()).unwrap_or(2)
-    }
-
-    #[test]
-    fn a_filter_is_obeyed() {
-        assert_eq!(in_child(0, under_a_filter), WaitStatus::Exited(7));
-    }
-
-    #[test]
-    fn flags_of_this_kernel_are_told_from_others() {
-        assert!(knows_flag(2));
-        assert!(!knows_flag(1 << 30));
-    }
-
-    #[test]
-    fn an_impossible_program_is_refused() {
-        let refused = || set_filter(&[], 0).err().and_then(|e| e.raw_os_error()).unwrap_or(1);
-        assert_eq!(in_child(0, refused), WaitStatus::Exited(libc::EINVAL));
-    }
-}
+mod tests;
