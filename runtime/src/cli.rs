@@ -7,6 +7,7 @@
 
 mod exec;
 mod operate;
+pub(crate) mod seccomp;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -43,7 +44,7 @@ macro_rules! verb {
 }
 
 /// The verbs, in the order of help.
-pub(crate) static VERBS: [Verb; 16] = [
+pub(crate) static VERBS: [Verb; 17] = [
     verb!("create", Create(Create), "Create a container; its program waits for start"),
     verb!("start", Start(Container), "Start the program of a created container"),
     verb!("state", State(Container), "Print the state of a container as JSON"),
@@ -59,6 +60,7 @@ pub(crate) static VERBS: [Verb; 16] = [
     verb!("spec", Spec(Spec), "Write a config.json to start from"),
     verb!("features", Features(NoFlags), "Print what this runtime can do, as features.md wants it"),
     verb!("explain", Explain(Explain), "Print what create would do, without doing it"),
+    verb!("seccomp", Seccomp(seccomp::Seccomp), "Explain, check, compare and record filters"),
     verb!("completion", Completion(Completion), "Print the completion script of a shell"),
 ];
 
@@ -80,6 +82,7 @@ pub(crate) enum Command {
     Spec(Spec),
     Features(NoFlags),
     Explain(Explain),
+    Seccomp(seccomp::Seccomp),
     Completion(Completion),
 }
 

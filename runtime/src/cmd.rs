@@ -11,6 +11,7 @@ mod list;
 mod pause;
 mod ps;
 mod run;
+mod seccomp;
 mod spec;
 mod start;
 mod state;
@@ -45,6 +46,7 @@ pub(crate) fn dispatch(command: &Command, settings: &Settings) -> Result<u8, Fai
         Command::Spec(args) => spec::spec(args)?,
         Command::Features(_) => print(&features::features())?,
         Command::Explain(args) => print(&explain::explain(args, settings)?)?,
+        Command::Seccomp(args) => return seccomp::seccomp(args, settings),
         Command::Completion(args) => print(completion::completion(args))?,
     }
     Ok(0)

@@ -54,7 +54,8 @@ fn main() -> ExitCode {
 /// Whether a container may be made: only then the binary must be sealed. A container that is
 /// called `run` costs `state` a millisecond.
 fn makes_containers(argv: &[OsString]) -> bool {
-    argv.iter().skip(1).any(|arg| arg == "create" || arg == "run" || arg == "exec")
+    let verbs = ["create", "run", "exec", "record"];
+    argv.iter().skip(1).any(|arg| verbs.iter().any(|verb| arg == verb))
 }
 
 /// Opens the log, runs the verb, tells how it ended.

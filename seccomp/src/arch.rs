@@ -160,7 +160,7 @@ impl Arch {
 
     /// `socketcall` or `ipc`, and the value of its first argument that means `name`
     /// (linux/net.h, linux/ipc.h).
-    pub(crate) fn multiplexer(&self, name: &str) -> Option<(u32, u64)> {
+    pub fn multiplexer(&self, name: &str) -> Option<(u32, u64)> {
         if !self.multiplexed {
             return None;
         }

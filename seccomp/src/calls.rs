@@ -29,7 +29,6 @@ impl Calls {
     }
 
     /// The fate of a number that a rule names.
-    #[allow(dead_code, reason = "the compiler changes or lists fates; tools ask for one")]
     pub(crate) fn get(&self, nr: &u32) -> Option<&Fate> {
         match self.place(*nr) {
             Some(place) => self.near.get(place)?.as_ref(),

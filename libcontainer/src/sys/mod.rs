@@ -27,6 +27,7 @@ pub mod sched;
 pub mod seccomp;
 pub mod shared;
 pub mod signal;
+pub mod supervise;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tty;

@@ -48,8 +48,8 @@ pub fn knows_flag(flag: u64) -> bool {
     answer.is_err_and(|e| e.raw_os_error() == Some(libc::EFAULT))
 }
 
-/// Linux 5.19.
-const WAIT_KILLABLE_RECV: u64 = 1 << 5;
+/// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (Linux 5.19).
+pub const WAIT_KILLABLE_RECV: u64 = 1 << 5;
 
 #[cfg(test)]
 mod tests;

@@ -39,25 +39,33 @@ mod generated {
         // The help template is for terminals, the template of man pages is clap_mangen's.
         let mut root = cli::all().disable_help_subcommand(true).after_help(None);
         root.build();
-        files.push(page(&root));
-        files.extend(root.get_subcommands().map(page));
+        files.push(page(&root, NAME));
+        for verb in root.get_subcommands() {
+            let name = format!("{NAME}-{}", verb.get_name());
+            let tools = verb.get_subcommands();
+            files.extend(tools.map(|tool| page(tool, &format!("{name}-{}", tool.get_name()))));
+            files.push(page(verb, &name));
+        }
         files
     }
 
-    fn page(command: &Command) -> (PathBuf, Vec<u8>) {
-        let verb = command.get_name();
-        let root = verb == NAME;
-        let name = if root { NAME.to_owned() } else { format!("{NAME}-{verb}") };
+    fn page(command: &Command, name: &str) -> (PathBuf, Vec<u8>) {
         let mut text = Vec::new();
         // No date and no version: the page changes when the flags do.
-        let page = clap_mangen::Man::new(command.clone().display_name(name.clone()))
+        let page = clap_mangen::Man::new(command.clone().display_name(name.to_owned()))
             .title(name.to_uppercase())
             .section("8")
             .date("")
             .source("Corten")
             .manual("System Administration");
         page.render(&mut text).unwrap();
-        text.extend_from_slice(if root { ROOT_TAIL } else { VERB_TAIL }.as_bytes());
+        let tail = match name.strip_prefix(NAME) {
+            Some("") => ROOT_TAIL,
+            Some("-seccomp-record") => include_str!("seccomp/record.roff"),
+            Some(tool) if tool.starts_with("-seccomp") => include_str!("seccomp/tools.roff"),
+            _ => VERB_TAIL,
+        };
+        text.extend_from_slice(tail.as_bytes());
         (Path::new("../docs/man").join(format!("{name}.8")), text)
     }
 

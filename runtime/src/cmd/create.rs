@@ -39,8 +39,22 @@ pub(crate) fn make(
     settings: &Settings,
     timings: &mut Timings,
 ) -> Result<(Plan, Container)> {
-    settings.keep_runtime_dir()?;
     let plan = timings.measure("plan", || plan(shape, options))?;
+    let container = carry_out(&plan, shape, settings, timings)?;
+    Ok((plan, container))
+}
+
+/// Makes the container of a plan and writes its pid file.
+///
+/// # Errors
+/// As [`create`].
+pub(crate) fn carry_out(
+    plan: &Plan,
+    shape: &Shape,
+    settings: &Settings,
+    timings: &mut Timings,
+) -> Result<Container> {
+    settings.keep_runtime_dir()?;
     for warning in &plan.warnings {
         settings.log.say(Level::Warning, warning);
     }
@@ -49,14 +63,14 @@ pub(crate) fn make(
         settings.log.say(Level::Debug, &format!("seccomp filter flags: {}", seccomp.flags));
     }
     let store = Store::new(&settings.root);
-    let create = || libcontainer::create::create(&plan, &store);
+    let create = || libcontainer::create::create(plan, &store);
     let container = timings.measure("create", create)?;
     timings.steps(&container.times, container.pid());
     if let Some(path) = &shape.pid_file {
         // Callers wait for this file; a container they cannot find must not stay.
         pid_file::write(path, container.pid()).inspect_err(|_| undo(&shape.id, settings))?;
     }
-    Ok((plan, container))
+    Ok(container)
 }
 
 /// Removes a container that did not come to life; that it cannot be removed is not the news.

@@ -42,7 +42,10 @@ pub(crate) fn run(args: &Run, settings: &Settings) -> Result<u8, Failure> {
 }
 
 /// Starts the program and waits for its end.
-fn stay(
+///
+/// # Errors
+/// The program could not be executed.
+pub(crate) fn stay(
     mut foreground: Foreground,
     plan: &Plan,
     mut container: Container,

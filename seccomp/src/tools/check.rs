@@ -92,6 +92,11 @@ impl Filter {
         Ok(Self { profile, rules, program, claims })
     }
 
+    /// What was compiled.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
     /// The profile's architectures, the host's first.
     pub fn arches(&self) -> impl Iterator<Item = &'static Arch> {
         self.rules.arches.iter().map(|rules| rules.arch)

@@ -95,11 +95,14 @@ fn compare(
             None if has(arch, SKIPPED - 1) => SKIPPED - 1,
             None => X32_BIT - 1,
         };
-        let Some(found) = of_number((one, two), arch, *first) else { continue };
-        let found = Change { last, ..found };
-        match all.last_mut() {
-            Some(Difference::Calls(before)) if before.is_followed_by(&found) => before.last = last,
-            _ => all.push(Difference::Calls(found)),
+        for found in of_number((one, two), arch, *first) {
+            let found = Change { last, ..found };
+            match all.last_mut() {
+                Some(Difference::Calls(before)) if before.is_followed_by(&found) => {
+                    before.last = last;
+                }
+                _ => all.push(Difference::Calls(found)),
+            }
         }
     }
 }
@@ -112,28 +115,29 @@ impl Change {
     }
 }
 
-fn of_number((one, two): (&Filter, &Filter), arch: &'static Arch, nr: u32) -> Option<Change> {
+/// One change for each pair of outcomes.
+fn of_number((one, two): (&Filter, &Filter), arch: &'static Arch, nr: u32) -> Vec<Change> {
     let rules = one.deciding(arch, nr).iter().chain(two.deciding(arch, nr));
     let conds = rules.flat_map(|rule| &rule.conds);
-    let change = |args: [u64; 6]| {
-        let (before, after) = (one.action(arch, nr, &args), two.action(arch, nr, &args));
-        Change { arch, first: nr, last: nr, before, after, args: None, unsure: false }
+    let change = |args: &[u64; 6]| {
+        let (before, after) = (one.action(arch, nr, args), two.action(arch, nr, args));
+        Change { arch, first: nr, last: nr, before, after, args: Some(*args), unsure: false }
     };
     let Some(samples) = samples(conds, arch.wide, &[]) else {
-        return Some(Change { unsure: true, ..change([0; 6]) });
+        return vec![Change { args: None, unsure: true, ..change(&[0; 6]) }];
     };
-    let changes = |args: &[u64; 6]| {
-        let change = change(*args);
-        change.before != change.after
-    };
-    let example = *samples.iter().find(|args| changes(args))?;
-    let found = change(example);
-    let same = |args: &[u64; 6]| {
-        let other = change(*args);
-        (other.before, other.after) == (found.before, found.after)
-    };
-    let always = samples.iter().all(same);
-    Some(Change { args: (!always).then_some(example), ..found })
+    let mut found: Vec<Change> = Vec::new();
+    for other in samples.iter().map(change) {
+        let same = |known: &Change| (known.before, known.after) == (other.before, other.after);
+        if !found.iter().any(same) {
+            found.push(other);
+        }
+    }
+    if let [only] = &mut found[..] {
+        only.args = None;
+    }
+    found.retain(|change| change.before != change.after);
+    found
 }
 
 #[cfg(test)]

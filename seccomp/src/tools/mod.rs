@@ -1,8 +1,8 @@
 //! Questions about profiles: what happens and why, what is wrong, what differs, what was needed.
 //!
 //! [`Source`] reads the file of an engine or of the specification; a [`Filter`] is a profile that
-//! can be asked. Beside each other: [`explain`] lists the program, [`Filter::ask`] is `check`,
-//! [`lint`], [`diff`], [`Recorder`].
+//! can be asked. Beside each other: [`explain()`] lists the program, [`Filter::ask`] is `check`,
+//! [`lint()`], [`diff()`], [`Recorder`].
 
 mod check;
 mod diff;

@@ -223,3 +223,20 @@ pub fn resctrl() -> Answer {
 pub fn no_resctrl() -> Answer {
     unless("there is resctrl", resctrl().is_err())
 }
+
+/// A file of another package.
+///
+/// # Errors
+/// The reason why not.
+pub fn file(path: &str) -> Answer {
+    unless(&format!("{path} is not installed"), Path::new(path).exists())
+}
+
+/// The kernel runs 32-bit programs of x86.
+///
+/// # Errors
+/// The reason why not.
+pub fn ia32() -> Answer {
+    let here = cfg!(target_arch = "x86_64") && Path::new("/proc/sys/abi/vsyscall32").exists();
+    unless("no 32-bit programs of x86", here)
+}

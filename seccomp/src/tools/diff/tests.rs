@@ -61,6 +61,20 @@ fn a_single_value_is_found_and_shown() {
     assert!(!change.unsure);
 }
 
+/// More in one place and less in another are two changes.
+#[test]
+fn both_directions_are_told() {
+    let but = |value| profile(&[("ioctl", ALLOW, &[arg(Operator::Ne, value, 0)])]);
+    let found = between(but(4), but(6));
+    let examples = found.iter().map(|difference| match difference {
+        Difference::Calls(change) => (change.args.unwrap()[0], change.after),
+        other => panic!("{other:?}"),
+    });
+    let mut examples: Vec<_> = examples.collect();
+    examples.sort_unstable_by_key(|example| example.0);
+    assert_eq!(examples, [(4, Action::ALLOW), (6, Action(0x0005_0001))]);
+}
+
 #[test]
 fn what_depends_on_no_argument_has_no_example() {
     let found =

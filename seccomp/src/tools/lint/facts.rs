@@ -100,13 +100,14 @@ pub(super) const TO_START: [&[&str]; 9] = [
 
 /// What the runtime still does under a filter that is loaded before capabilities are dropped,
 /// which it must be without `noNewPrivileges`.
-pub(super) const BY_RUNTIME: [&[&str]; 6] = [
+pub(super) const BY_RUNTIME: [&[&str]; 7] = [
     &["prctl"],
     &["capset"],
     &["setgroups", "setgroups32"],
     &["setresuid", "setresuid32"],
     &["setresgid", "setresgid32"],
     &["chdir"],
+    &["faccessat", "faccessat2"],
 ];
 
 #[cfg(test)]

@@ -59,8 +59,10 @@ fn names(at: usize, rule: &Syscalls, arches: &[&'static Arch], found: &mut Vec<F
     if !elsewhere.is_empty() {
         let names: Vec<_> = elsewhere.iter().map(|(name, _)| *name).collect();
         let other = elsewhere.first().map_or("", |(_, arch)| arch);
-        let problem =
-            format!("{}: on none of the profile's architectures, but on {other}", list(&names));
+        let problem = format!(
+            "{}: on none of the profile's architectures, on others such as {other}",
+            list(&names)
+        );
         let finding = Finding::new("foreign-name", format!("syscalls[{at}].names"), problem).note();
         found.push(finding.remedy("nothing to do, unless the architecture is missing"));
     }

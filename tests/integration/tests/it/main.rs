@@ -40,6 +40,8 @@ mod run;
 mod scheduling;
 mod sealed;
 mod seccomp;
+mod seccomp_record;
+mod seccomp_tools;
 mod security;
 mod spec;
 mod sysctl;
