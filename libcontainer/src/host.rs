@@ -6,6 +6,7 @@
 
 pub mod cgroup;
 pub mod kernel;
+pub mod systemd;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -14,11 +15,13 @@ use std::os::unix::fs::MetadataExt;
 use serde::Serialize;
 
 use crate::error::{At, Result, Step};
+use crate::plan::{CgroupDriver, Options};
 use crate::spec::Spec;
 use crate::sys::cred;
 
 pub use cgroup::CgroupLayout;
 pub use kernel::Version;
+pub use systemd::Systemd;
 
 /// What the plan must know about the machine and about ourselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +42,8 @@ pub struct Host {
     pub lsm: Lsm,
     /// How control groups are mounted.
     pub cgroup: CgroupLayout,
+    /// The manager that makes the cgroup, when it is to ([`Host::with_systemd`]).
+    pub systemd: Option<Systemd>,
 }
 
 /// Which security modules can carry out what a configuration asks for.
@@ -93,6 +98,7 @@ impl Host {
             last_cap: last_cap()?,
             lsm: if labels { Lsm::probe() } else { Lsm::default() },
             cgroup,
+            systemd: None,
         })
     }
 
@@ -107,7 +113,21 @@ impl Host {
             last_cap: 40,
             lsm: Lsm { apparmor: true, selinux: true },
             cgroup: CgroupLayout::ideal(),
+            systemd: None,
         }
+    }
+
+    /// Asks systemd for what the plan must know of it, when it is to make the container's cgroup:
+    /// the user's own manager for who is rootless.
+    ///
+    /// # Errors
+    /// Nobody answers on the bus.
+    pub fn with_systemd(self, options: &Options) -> Result<Self> {
+        if options.cgroup_driver != CgroupDriver::Systemd {
+            return Ok(self);
+        }
+        let user = options.rootless.unwrap_or_else(|| self.rootless());
+        Ok(Self { systemd: Some(Systemd::probe(user)?), ..self })
     }
 
     /// Whether we lack the host's root rights: not uid 0, or uid 0 of a nested user namespace.

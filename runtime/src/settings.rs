@@ -24,8 +24,8 @@ pub(crate) struct Settings {
     pub(crate) root_given: bool,
     /// The default root lies in the user's runtime directory.
     runtime_dir: bool,
-    /// Who manages cgroups; `None` is systemd, which only matters to verbs that make containers.
-    driver: Option<CgroupDriver>,
+    /// Who manages the cgroups of new containers.
+    pub(crate) driver: CgroupDriver,
     /// Whether cgroup permission errors are ignored; `None` decides from the host.
     pub(crate) rootless: Option<bool>,
     /// Where to write the times of the steps.
@@ -58,18 +58,6 @@ impl Settings {
         Ok(Self { root, root_given, runtime_dir, driver, rootless, timings, log })
     }
 
-    /// The cgroup driver for a new container.
-    ///
-    /// # Errors
-    /// systemd is asked for.
-    pub(crate) fn cgroup_driver(&self) -> Result<CgroupDriver> {
-        self.driver.ok_or_else(|| {
-            let what = "the systemd cgroup driver is not part of this version";
-            Error::rule(Step::CheckConfig, "", what)
-                .hint("leave --systemd-cgroup out and give cgroupsPath as a path")
-        })
-    }
-
     /// Makes the default root in the user's runtime directory. The XDG specification lets only
     /// entries with the sticky bit survive a clean-up.
     ///
@@ -98,12 +86,12 @@ fn rootless(word: &str) -> Result<Option<bool>> {
     }
 }
 
-fn driver(global: &Global) -> Result<Option<CgroupDriver>> {
+fn driver(global: &Global) -> Result<CgroupDriver> {
     match global.cgroup_manager.as_deref() {
-        _ if global.systemd_cgroup => Ok(None),
-        None | Some("cgroupfs") => Ok(Some(CgroupDriver::Fs)),
-        Some("systemd") => Ok(None),
-        Some("disabled") => Ok(Some(CgroupDriver::Disabled)),
+        _ if global.systemd_cgroup => Ok(CgroupDriver::Systemd),
+        None | Some("cgroupfs") => Ok(CgroupDriver::Fs),
+        Some("systemd") => Ok(CgroupDriver::Systemd),
+        Some("disabled") => Ok(CgroupDriver::Disabled),
         Some(other) => {
             Err(Error::rule(Step::Output, "", format!("invalid cgroup-manager: {other}"))
                 .hint("use cgroupfs, systemd or disabled"))
@@ -196,14 +184,13 @@ mod tests {
     fn cgroup_managers() {
         let by = |manager: Option<&str>, systemd_cgroup| {
             let cgroup_manager = manager.map(str::to_owned);
-            decide(Global { cgroup_manager, systemd_cgroup, ..global() })?.cgroup_driver()
+            decide(Global { cgroup_manager, systemd_cgroup, ..global() }).map(|all| all.driver)
         };
         assert_eq!(by(None, false).unwrap(), CgroupDriver::Fs);
         assert_eq!(by(Some("cgroupfs"), false).unwrap(), CgroupDriver::Fs);
         assert_eq!(by(Some("disabled"), false).unwrap(), CgroupDriver::Disabled);
         for systemd in [by(None, true), by(Some("systemd"), false), by(Some("cgroupfs"), true)] {
-            let error = systemd.unwrap_err();
-            assert!(error.to_string().contains("systemd") && error.hint.is_some());
+            assert_eq!(systemd.unwrap(), CgroupDriver::Systemd);
         }
         let error = by(Some("lxc"), false).unwrap_err();
         assert_eq!(error.to_string(), "invalid cgroup-manager: lxc");

@@ -12,4 +12,4 @@ pub(crate) const SPEC_MIN: &str = "1.0.0";
 /// Newest runtime specification that is understood.
 pub(crate) const SPEC: &str = "1.3.0";
 /// Whether the systemd cgroup driver is there.
-pub(crate) const SYSTEMD: bool = false;
+pub(crate) const SYSTEMD: bool = true;

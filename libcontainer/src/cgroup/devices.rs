@@ -23,7 +23,7 @@ const LOG: usize = 64 * 1024;
 pub(super) struct Todo {
     rules: DevicePlan,
     dir: DirPlan,
-    /// The directory was there before, and may have a program.
+    /// The directory was there before, and may have a program. (One of systemd's stays beside ours.)
     reused: bool,
     /// Rootless: runc tolerates any failure.
     optional: bool,

@@ -125,7 +125,8 @@ fn directory(plan: &DirPlan, all: &CgroupPlan, made: &mut Made) -> Result<Dir> {
     let unified = all.mode == CgroupMode::Unified;
     let fresh = make_path(&mount, plan, unified, made).at(Step::Cgroup, on).map_err(full)?;
     let dir = text(&plan.path).and_then(|path| mount.dir(&path)).at(Step::Cgroup, on)?;
-    if !fresh {
+    // One that systemd made has the process already.
+    if !fresh && all.unit.is_none() {
         must_be_idle(&dir, plan, all)?;
         made.reused_v2 |= plan.is_v2();
     }

@@ -2,7 +2,7 @@
 //!
 //! [`plan::cgroup`](crate::plan::cgroup) decided the words; here they are written, by one loop
 //! over directories ([`make`]) and one over words ([`apply`]), whatever the version. Next:
-//! [`devices`], [`tasks`] (processes, signals), [`freezer`], [`update`], [`remove`], and
+//! [`devices`], [`tasks`] (processes, signals), [`freezer`], [`update`], [`remove`], [`systemd`], and
 //! [`resctrl`], which is no cgroup but is used like one.
 //!
 //! # Placing a process
@@ -11,6 +11,7 @@
 //! parent  Cgroup::create          directories and limits, before there is a process
 //!         clone3                  v2 and hybrid: CLONE_INTO_CGROUP with Cgroup::clone_into()
 //! child   write "0" to each of Cgroup::join_fds()       v1: before anything else
+//! parent  Cgroup::start_unit      systemd's driver: all of the above, around the waiting child
 //! parent  Cgroup::limit_devices   while the child waits, before its program (or a hook) runs
 //! ```
 //!
@@ -33,9 +34,11 @@ mod journal;
 mod make;
 mod remove;
 pub mod resctrl;
+pub mod systemd;
 mod tasks;
 mod update;
 
+use std::cell::{Cell, OnceCell};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -43,6 +46,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::enter::Entry;
 use self::fs::Dir;
+use self::systemd::UnitRecord;
 use crate::error::{At, Error, Result, Step};
 use crate::host::cgroup::CgroupMode;
 use crate::plan::cgroup::{CgroupPlan, DirPlan};
@@ -62,11 +66,15 @@ pub struct CgroupRecord {
     /// `memory.swap` as it was last asked for, see [`CgroupPlan::swap`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swap: Option<i64>,
+    /// The unit that systemd made for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitRecord>,
 }
 
 impl From<&CgroupPlan> for CgroupRecord {
     fn from(plan: &CgroupPlan) -> Self {
-        Self { mode: plan.mode, dirs: plan.dirs.clone(), swap: plan.swap }
+        let unit = plan.unit.as_ref().map(UnitRecord::from);
+        Self { mode: plan.mode, dirs: plan.dirs.clone(), swap: plan.swap, unit }
     }
 }
 
@@ -76,9 +84,18 @@ impl From<&CgroupPlan> for CgroupRecord {
 #[derive(Debug)]
 pub struct Cgroup {
     record: CgroupRecord,
-    /// The v2 directory, open.
+    /// What is open, once it exists.
+    open: OnceCell<Open>,
+    /// It is there and ours; a unit is only when systemd has begun it.
+    begun: Cell<bool>,
+}
+
+/// The open side of new control groups.
+#[derive(Debug, Default)]
+struct Open {
+    /// The v2 directory.
     v2: Option<Dir>,
-    /// `tasks` of each v1 directory, open for writing.
+    /// `tasks` of each v1 directory, for writing.
     join: Vec<OwnedFd>,
     /// What [`Cgroup::limit_devices`] has to do.
     devices: Option<devices::Todo>,
@@ -88,6 +105,8 @@ impl Cgroup {
     /// Makes the directories and writes every limit but those on devices
     /// ([`Cgroup::limit_devices`]).
     ///
+    /// With systemd's driver nothing is made yet: [`Cgroup::start_unit`] does it.
+    ///
     /// An empty cgroup that is already there is used, as runc does. A rootless container without
     /// `cgroupsPath` and without limits gets no cgroup where we lack the rights.
     ///
@@ -95,13 +114,49 @@ impl Cgroup {
     /// A directory cannot be made, a controller is missing or refuses its word, the cgroup has
     /// processes or is frozen. What was made is removed again: exactly that.
     pub fn create(plan: &CgroupPlan) -> Result<Self> {
+        if plan.unit.is_some() {
+            let record = CgroupRecord::from(plan);
+            return Ok(Self { record, open: OnceCell::new(), begun: Cell::new(false) });
+        }
+        let (dirs, open) = Self::make(plan)?;
+        let record = CgroupRecord { dirs, ..CgroupRecord::from(plan) };
+        Ok(Self { record, open: OnceCell::from(open), begun: Cell::new(true) })
+    }
+
+    /// Asks systemd for the unit of the plan, with this process in it, and fills its cgroup as
+    /// [`Cgroup::create`] does; nothing without a unit. The process must wait meanwhile.
+    ///
+    /// # Errors
+    /// systemd does not answer or refuses the unit; those of [`Cgroup::create`].
+    pub fn start_unit(&self, plan: &CgroupPlan, pid: i32) -> Result<()> {
+        let Some(unit) = &plan.unit else { return Ok(()) };
+        systemd::start(unit, pid)?;
+        self.begun.set(true);
+        let systemds = |dir: &&DirPlan| dir.is_v2() || dir.controllers == ["name=systemd"];
+        if let Some(dir) = plan.dirs.iter().find(systemds)
+            && Dir::find(dir).at(Step::Cgroup, || dir.host_dir().display().to_string())?.is_none()
+        {
+            let why = format!("its cgroup {} does not exist", dir.host_dir().display());
+            return Err(Error::rule(Step::Cgroup, format!("systemd unit {}", unit.name), why)
+                .hint("is /sys/fs/cgroup this host's, and not a part of it?"));
+        }
+        let (_, open) = Self::make(plan)?;
+        // systemd moves processes into scopes only, and on v1 not into every hierarchy.
+        if unit.is_slice() || plan.mode != CgroupMode::Unified {
+            self.place(pid)?;
+        }
+        let _once = self.open.set(open);
+        Ok(())
+    }
+
+    fn make(plan: &CgroupPlan) -> Result<(Vec<DirPlan>, Open)> {
         let made = make::directories(plan)?;
         apply::words(plan, &made.dirs, None)?;
         if let (Some(owner), Some(v2)) = (plan.owner, made.v2()) {
             make::give(v2, owner).at(Step::Cgroup, || made.host_dir().display().to_string())?;
         }
         let mut join = Vec::with_capacity(made.dirs.len());
-        for (at, dir) in made.v1() {
+        for (at, dir) in made.v1().filter(|_| plan.unit.is_none()) {
             let tasks = dir.open("tasks", libc::O_WRONLY);
             join.push(tasks.at(Step::Cgroup, || {
                 plan.dirs[at].host_dir().join("tasks").display().to_string()
@@ -109,25 +164,24 @@ impl Cgroup {
         }
         let devices = devices::Todo::new(plan, &made);
         let (dirs, v2) = made.keep(plan);
-        Ok(Self {
-            record: CgroupRecord { mode: plan.mode, dirs, swap: plan.swap },
-            v2,
-            join,
-            devices,
-        })
+        Ok((dirs, Open { v2, join, devices }))
     }
 
     /// The cgroups that a state remembers; nothing is touched, and they may be gone.
     pub fn open(record: &CgroupRecord) -> Self {
-        let record = record.clone();
-        Self { record, v2: None, join: Vec::new(), devices: None }
+        let open = OnceCell::from(Open::default());
+        Self { record: record.clone(), open, begun: Cell::new(true) }
+    }
+
+    fn v2(&self) -> Option<&Dir> {
+        self.open.get()?.v2.as_ref()
     }
 
     /// The words for an error of `clone3` that was about [`Cgroup::clone_into`] (clone(2)); any
     /// other comes back as it is.
     #[must_use]
     pub fn explain_clone(&self, error: Error) -> Error {
-        let hint = match (error.errno(), &self.v2) {
+        let hint = match (error.errno(), self.v2()) {
             (Some(libc::EBUSY), Some(_)) => {
                 "the cgroup hands controllers down to sub-cgroups, so it takes no processes: \
                  choose another cgroupsPath"
@@ -158,12 +212,12 @@ impl Cgroup {
 
     /// The v2 directory for `CLONE_INTO_CGROUP` (clone(2)); `None` on pure v1.
     pub fn clone_into(&self) -> Option<BorrowedFd<'_>> {
-        self.v2.as_ref().map(AsFd::as_fd)
+        self.v2().map(AsFd::as_fd)
     }
 
     /// Files that a process with one thread writes `0` into to join the v1 hierarchies.
     pub fn join_fds(&self) -> &[OwnedFd] {
-        &self.join
+        self.open.get().map_or(&[], |open| &open.join)
     }
 
     /// Moves a process into every hierarchy: for one that could not join by itself, such as a
@@ -193,13 +247,17 @@ impl Cgroup {
     /// without rights over the host's devices (rootless, inside a user namespace), and when every
     /// rule of the bundle only allows.
     pub fn limit_devices(&self) -> Result<()> {
-        self.devices.as_ref().map_or(Ok(()), |todo| todo.carry_out(self.v2.as_ref()))
+        self.devices().map_or(Ok(()), |todo| todo.carry_out(self.v2()))
     }
 
     /// Whether the device rules become effective as one: a program of v2, which allows at any
     /// moment what init needs. Loading it takes a millisecond that init can use.
     pub fn limits_devices_at_once(&self) -> bool {
-        self.devices.as_ref().is_none_or(devices::Todo::is_program)
+        self.devices().is_none_or(devices::Todo::is_program)
+    }
+
+    fn devices(&self) -> Option<&devices::Todo> {
+        self.open.get()?.devices.as_ref()
     }
 
     /// Whether the kernel killed a process of the container for lack of memory: the reason to

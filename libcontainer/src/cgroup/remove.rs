@@ -9,8 +9,8 @@ use std::ffi::CStr;
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::Cgroup;
 use super::fs::{Dir, is_gone, text, walk};
+use super::{Cgroup, systemd};
 use crate::error::{Error, Result, Step};
 use crate::plan::cgroup::DirPlan;
 use crate::sys::fd;
@@ -21,15 +21,18 @@ const FIRST_PAUSE: Duration = Duration::from_micros(200);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 impl Cgroup {
-    /// Removes the directories of every hierarchy; those above them stay. Already removed ones are
-    /// fine.
+    /// Ends the unit, if there is one, and removes the directories of every hierarchy; those above
+    /// them stay. Already removed ones are fine.
     ///
     /// # Errors
     /// A process is still there after ten seconds, or a directory cannot be removed; the others
-    /// are removed all the same.
+    /// are removed all the same. systemd does not end the unit.
     pub fn remove(&self) -> Result<()> {
         let deadline = Instant::now() + WAIT_MAX;
-        let mut first = Ok(());
+        if !self.begun.get() {
+            return Ok(());
+        }
+        let mut first = self.record.unit.as_ref().map_or(Ok(()), systemd::stop);
         for plan in &self.record.dirs {
             let removed = remove(plan, deadline).map_err(|e| explain(plan, e));
             if first.is_ok() {

@@ -77,7 +77,8 @@ impl Drop for Fixture {
             mount: h.mount.clone(),
             path: self.name.clone().into(),
         });
-        let all = CgroupRecord { mode: self.host.cgroup.mode, dirs: dirs.collect(), swap: None };
+        let mode = self.host.cgroup.mode;
+        let all = CgroupRecord { mode, dirs: dirs.collect(), ..CgroupRecord::default() };
         let all = Cgroup::open(&all);
         let done = all.kill(libc::SIGKILL).and_then(|_| all.remove());
         if !std::thread::panicking() {

@@ -2,7 +2,7 @@
 
 use super::fs::Dir;
 use super::journal::Journal;
-use super::{Cgroup, apply};
+use super::{Cgroup, apply, systemd};
 use crate::error::{At, Error, Result, Step};
 use crate::host::cgroup::CgroupMode;
 use crate::plan::cgroup::update::Standing;
@@ -49,7 +49,8 @@ impl Cgroup {
         Ok(standing)
     }
 
-    /// Writes every word of an update's plan ([`crate::plan::cgroup::update::update`]).
+    /// Writes every word of an update's plan ([`crate::plan::cgroup::update::update`]), and tells
+    /// systemd.
     ///
     /// # Errors
     /// The first word that cannot be written; then every file is as it was before.
@@ -67,7 +68,12 @@ impl Cgroup {
         let mut journal = Journal::default();
         let written = apply::words(plan, &dirs, Some(&mut journal));
         let updated = Updated { plans: plan.dirs.clone(), dirs, journal };
-        match written {
+        let unified = self.record.mode == CgroupMode::Unified;
+        let told = written.and_then(|()| match &self.record.unit {
+            Some(unit) => systemd::tell(unit, &plan.writes, unified),
+            None => Ok(()),
+        });
+        match told {
             Ok(()) => Ok(updated),
             Err(error) => Err(updated.undo(error)),
         }

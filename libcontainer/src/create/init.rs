@@ -21,6 +21,7 @@ use crate::create::stage::{self, Birth};
 use crate::create::{filter, gate, identity, inside, program, tree};
 use crate::error::Step;
 use crate::plan::Plan;
+use crate::plan::namespaces::Kind;
 use crate::sys::shared::monotonic_ns;
 use crate::sys::{clone, cred, exec, fd, sched, signal};
 
@@ -103,6 +104,7 @@ fn settle(init: &mut Init<'_>, tasks: &[OwnedFd]) -> Outcome {
         gate::hear(init.kit, Go::Known)?;
     } else {
         close_parents_end(init.kit)?;
+        inside::wait_for_unit(init.plan, init.kit)?;
         inside::join_cgroups(tasks)?;
     }
     // The CPUs that the caller confines itself to are not the container's limit: its cpuset is,
@@ -113,8 +115,11 @@ fn settle(init: &mut Init<'_>, tasks: &[OwnedFd]) -> Outcome {
     if let Some(name) = &init.plan.init_name {
         cred::set_name(name).or_else(|e| fail(Step::Clone, 0, &e))?;
     }
-    // Nobody in a joined namespace may look into us (CVE-2016-9962).
-    cred::set_dumpable(false).or_else(|e| fail(Step::Clone, 0, &e))?;
+    // Nobody in a joined namespace may look into us (CVE-2016-9962). Our files of /proc are root's
+    // from then on: an ordinary user maps our ids before (`stage::enter`).
+    if init.kit.entered || !init.plan.namespaces.is_new(Kind::User) {
+        cred::set_dumpable(false).or_else(|e| fail(Step::Clone, 0, &e))?;
+    }
     cred::setsid().map(drop).or_else(|e| fail(Step::Clone, 0, &e))
 }
 

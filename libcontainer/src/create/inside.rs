@@ -8,7 +8,7 @@ use crate::console;
 use crate::create::gate::{hear, say};
 use crate::create::home;
 use crate::create::init::{Init, Outcome, errno, fail};
-use crate::create::kit::Gate;
+use crate::create::kit::{Gate, Kit};
 use crate::create::program;
 use crate::create::protocol::{Detail, Go, Said};
 use crate::create::report::Failure;
@@ -16,6 +16,7 @@ use crate::create::stage;
 use crate::error::Step;
 use crate::hooks::inside as hooks;
 use crate::net;
+use crate::plan::Plan;
 use crate::plan::hooks::Kind as HookKind;
 use crate::plan::namespaces::Kind;
 use crate::sys::{clone, fd, signal, tty};
@@ -35,6 +36,11 @@ pub fn join_cgroups(tasks: &[OwnedFd]) -> Outcome {
         fd::write_all(tasks, b"0").or_else(|e| fail(Step::Cgroup, item, &e))?;
     }
     Ok(())
+}
+
+/// Waits until systemd has moved this process into its unit, if it is to.
+pub fn wait_for_unit(plan: &Plan, kit: &Kit) -> Outcome {
+    if plan.cgroup.unit.is_some() { hear(kit, Go::Placed) } else { Ok(()) }
 }
 
 /// A cgroup namespace shows the cgroup of its maker as `/`: we are in ours already.

@@ -115,10 +115,13 @@ fn make(plan: &Plan, store: &Store, begun: &mut bool) -> Result<Container> {
     let (init, mut kit) = open(plan, &claim)?; // every fd the child needs; nothing changed yet
     let cgroup = Cgroup::create(&plan.cgroup)?; // limits exist before the first process
     let undo = undo.and(&cgroup);
-    claim.own_cgroup()?; // who is in there from now on may be killed by `delete --force`
+    let by_unit = plan.cgroup.unit.is_some(); // then systemd makes it, with init
+    let own = |now: bool| if now { claim.own_cgroup() } else { Ok(()) };
+    own(!by_unit)?; // who is in there from now on may be killed by `delete --force`
     let class = plan.intel_rdt.as_ref().map(Resctrl::create).transpose()?;
     let undo = undo.and_class(class.as_ref());
     let mut init = stage::clone(plan, &mut kit, &cgroup, init)?; // Direct or Bridge, then STEPS
+    own(by_unit)?;
     *begun = true;
     class.as_ref().map_or(Ok(()), |class| class.place(init.pid()))?;
     let times = kit.times.take();

@@ -3,6 +3,7 @@
 //! ```text
 //! parent                                        init (or the bridge before it)
 //!   clone3, into the v2 cgroup ───────────────▶ born, signals blocked; joins its v1 cgroups
+//!   systemd moves it into its unit ───────────▶ only with systemd's cgroup driver: Go::Placed
 //!   write uid_map, gid_map     ◀─ NeedMaps ───  bridge only: a user namespace was made
 //!          ── Go::Mapped ─────────────────────▶ become root of the user namespace
 //!                              ◀─ Born(pid) ──  bridge only: init is the parent's child
@@ -35,6 +36,8 @@ pub const DETAIL: usize = 1008;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Go {
+    /// systemd has put the process into the container's unit.
+    Placed = b'u',
     /// The id maps are written.
     Mapped = b'm',
     /// The parent has heard of init from the bridge: what init says cannot overtake that any more.

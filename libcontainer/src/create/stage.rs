@@ -60,10 +60,15 @@ pub fn clone(
     let child = clone::spawn(&args, &mut Birth { plan, kit, tasks: cgroup.join_fds() }, work)
         .at(Step::Clone, || "")
         .map_err(|error| explain_clone(cgroup.explain_clone(error), plan))?;
-    if bridged {
-        return cross(plan, init, child);
-    }
+    let pid = child.pid;
     init.adopt(child);
+    if plan.cgroup.unit.is_some() {
+        cgroup.start_unit(&plan.cgroup, pid)?;
+        init.tell(Go::Placed)?;
+    }
+    if bridged {
+        return cross(plan, init);
+    }
     if plan.namespaces.is_new(Kind::User) {
         write_maps(init.pid(), &plan.idmap)?;
         init.tell(Go::Mapped)?;
@@ -91,9 +96,8 @@ fn explain_clone(error: Error, plan: &Plan) -> Error {
 ///
 /// # Errors
 /// The bridge failed, or its maps.
-pub fn cross(plan: &Plan, mut init: InitProcess, child: clone::Child) -> Result<InitProcess> {
-    let bridge = child.pid;
-    init.adopt(child);
+pub fn cross(plan: &Plan, mut init: InitProcess) -> Result<InitProcess> {
+    let bridge = init.pid();
     let mut said = init.next(plan)?;
     if said == Said::NeedMaps {
         write_maps(bridge, &plan.idmap)?;
@@ -150,6 +154,7 @@ fn bridge(birth: &mut Birth<'_>) -> ! {
 fn build_bridge(birth: &mut Birth<'_>) -> Outcome {
     let Birth { plan, kit, tasks } = birth;
     init::close_parents_end(kit)?;
+    inside::wait_for_unit(plan, kit)?;
     inside::join_cgroups(tasks)?;
     // Before anybody in a joined namespace can see us (CVE-2016-9962).
     if !plan.namespaces.is_new(Kind::User) {
@@ -231,6 +236,7 @@ pub fn enter(init: &mut Init<'_>) -> Outcome {
     if !init.kit.entered {
         if init.plan.namespaces.is_new(Kind::User) {
             hear(init.kit, Go::Mapped)?;
+            cred::set_dumpable(false).or_else(|e| fail(Step::Clone, 0, &e))?;
             become_root(init.plan)?;
         }
         join(init.kit, u32::MAX, false)?;

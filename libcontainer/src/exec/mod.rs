@@ -192,11 +192,8 @@ fn spawn(
     };
     let cloned = cloned.map_err(|error| explain_clone(entry.explain_clone(error)))?;
     let mut process = process;
-    if bridged {
-        return stage::cross(&plan.process, process, cloned);
-    }
     process.adopt(cloned);
-    Ok(process)
+    if bridged { stage::cross(&plan.process, process) } else { Ok(process) }
 }
 
 /// A v2 cgroup that takes no processes any more.

@@ -82,6 +82,9 @@ pub enum CgroupDriver {
     /// We write the cgroup file system ourselves.
     #[default]
     Fs,
+    /// systemd makes a unit for the container, and delegates its cgroup to us
+    /// (`--systemd-cgroup`); needs [`Host::with_systemd`].
+    Systemd,
     /// No cgroup at all (`--cgroup-manager disabled`).
     Disabled,
 }

@@ -150,6 +150,10 @@ fn leftovers(
 /// are somebody else's: then everything stays.
 fn remove_cgroup(record: &CgroupRecord, ours: bool) -> Result<Option<String>> {
     let cgroup = Cgroup::open(record);
+    if !ours && record.unit.is_some() {
+        // systemd had not begun it: a unit of that name is another's. An empty scope ends by itself.
+        return Ok(None);
+    }
     if ours {
         cgroup.kill(libc::SIGKILL)?;
     } else {

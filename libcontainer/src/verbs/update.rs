@@ -2,6 +2,7 @@
 
 use crate::cgroup::{Cgroup, CgroupRecord, resctrl};
 use crate::error::{Error, Result, Step};
+use crate::plan::cgroup::systemd::round_quota;
 use crate::plan::cgroup::update::update as plan_update;
 use crate::plan::intel_rdt;
 use crate::spec::Resources;
@@ -36,7 +37,10 @@ pub fn update(store: &Store, id: &str, limits: &Limits) -> Result<Vec<String>> {
     let record = state.cgroup.clone().unwrap_or_default();
     let cgroup = Cgroup::open(&record);
     let dirs = (record.mode, &record.dirs[..]);
-    let plan = plan_update(dirs, &limits.resources, &cgroup.standing()?)?;
+    let mut plan = plan_update(dirs, &limits.resources, &cgroup.standing()?)?;
+    if record.unit.is_some() {
+        round_quota(&mut plan.writes);
+    }
     let updated = cgroup.update(&plan)?;
     match finish(store, &state, &lock, (&schemas, plan.swap)) {
         Ok(()) => Ok(warnings(&limits.resources)),

@@ -93,13 +93,13 @@ pub(crate) fn plan(shape: &Shape, options: &Options) -> Result<Plan> {
         Some(config) => Spec::read(config)?,
         None => Spec::load(&options.bundle)?,
     };
-    Plan::build(&spec, &Host::probe_for(&spec)?, options)
+    Plan::build(&spec, &Host::probe_for(&spec)?.with_systemd(options)?, options)
 }
 
 /// What the flags and the environment ask for.
 ///
 /// # Errors
-/// The systemd cgroup driver; no current directory.
+/// No current directory.
 pub(crate) fn options(shape: &Shape, settings: &Settings) -> Result<Options> {
     let bundle = shape.bundle.as_deref().unwrap_or_else(|| Path::new("."));
     Ok(Options {
@@ -113,7 +113,7 @@ pub(crate) fn options(shape: &Shape, settings: &Settings) -> Result<Options> {
         console_socket: shape.console_socket.clone(),
         pidfd_socket: shape.pidfd_socket.clone(),
         notify_socket: env::var_os("NOTIFY_SOCKET").filter(|s| !s.is_empty()).map(PathBuf::from),
-        cgroup_driver: settings.cgroup_driver()?,
+        cgroup_driver: settings.driver,
         rootless: settings.rootless,
         init_name: Some(personality::own().init_name()),
         timings: settings.timings.is_some() || settings.log.wants(Level::Debug),

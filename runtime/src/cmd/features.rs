@@ -44,7 +44,7 @@ struct Features {
     mount_options: Vec<&'static str>,
     linux: Linux,
     annotations: Value,
-    potentially_unsafe_config_annotations: [&'static str; 0],
+    potentially_unsafe_config_annotations: [&'static str; 1],
 }
 
 #[derive(Serialize)]
@@ -103,7 +103,7 @@ fn collect() -> Features {
         },
         annotations: annotations(),
         // No annotation of a configuration changes what this runtime does.
-        potentially_unsafe_config_annotations: [],
+        potentially_unsafe_config_annotations: [UNIT_PROPERTIES],
     }
 }
 
@@ -117,6 +117,9 @@ fn annotations() -> Value {
         "org.opencontainers.runc.checkpoint.enabled": "false",
     })
 }
+
+/// Annotations that systemd carries out with its own rights; a name that ends in a dot is a prefix.
+const UNIT_PROPERTIES: &str = "org.systemd.property.";
 
 /// The text for stdout.
 pub(crate) fn features() -> String {

@@ -130,6 +130,14 @@ pub fn no_sys_resource() -> Answer {
     unless("root has CAP_SYS_RESOURCE", sys_resource().is_err())
 }
 
+/// systemd is PID 1.
+///
+/// # Errors
+/// The reason why not.
+pub fn systemd() -> Answer {
+    unless("systemd is not running", Path::new("/run/systemd/system").is_dir())
+}
+
 /// AppArmor is enabled.
 ///
 /// # Errors

@@ -102,7 +102,7 @@ fn unified_files_are_written_line_by_line() {
 fn word_cannot_leave_the_directory() {
     in_v2_view(|f| {
         let cgroup = f.create(json!({})).unwrap();
-        let dir = cgroup.v2.as_ref().unwrap();
+        let dir = cgroup.v2().unwrap();
         for name in ["../cgroup.max.depth", "/proc/self/comm", ".."] {
             assert_eq!(
                 dir.write(name, "1").unwrap_err().raw_os_error(),
@@ -116,7 +116,7 @@ fn word_cannot_leave_the_directory() {
 }
 
 fn programs(cgroup: &Cgroup) -> usize {
-    bpf::query_device_programs(cgroup.v2.as_ref().unwrap(), &mut [0; 64]).unwrap()
+    bpf::query_device_programs(cgroup.v2().unwrap(), &mut [0; 64]).unwrap()
 }
 
 /// Whether a process in the cgroup can open a node.
@@ -181,11 +181,11 @@ fn threaded_tree_is_met_without_domain_controllers() {
         let handed = f.read("cgroup.subtree_control");
         for controller in handed.split_whitespace() {
             let off = format!("-{controller}");
-            outer.v2.as_ref().unwrap().write("cgroup.subtree_control", &off).unwrap();
+            outer.v2().unwrap().write("cgroup.subtree_control", &off).unwrap();
         }
-        inner.v2.as_ref().unwrap().write("cgroup.type", "threaded").unwrap();
+        inner.v2().unwrap().write("cgroup.type", "threaded").unwrap();
         let beside = Cgroup::create(&f.plan("/beside", json!({}))).unwrap();
-        assert_eq!(beside.v2.as_ref().unwrap().read("cgroup.type").unwrap(), "threaded\n");
+        assert_eq!(beside.v2().unwrap().read("cgroup.type").unwrap(), "threaded\n");
         let error = Cgroup::create(&f.plan("/more", json!({"memory": {"limit": 9}}))).unwrap_err();
         assert!(error.to_string().contains("cannot limit memory: the cgroup is domain invalid"));
         outer.remove().unwrap();
@@ -225,7 +225,7 @@ fn controllers_are_handed_down_to_the_container() {
         let sizes: Vec<_> = std::fs::read_dir("/sys/kernel/mm/hugepages").unwrap().collect();
         let limits = json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 4_194_304}]});
         let deep = Cgroup::create(&f.plan("/a/b", limits)).unwrap();
-        let dir = deep.v2.as_ref().unwrap();
+        let dir = deep.v2().unwrap();
         assert_eq!(dir.read("cgroup.controllers").unwrap(), all);
         assert!(!sizes.is_empty());
         for file in ["hugetlb.2MB.max", "hugetlb.2MB.rsvd.max"] {

@@ -12,18 +12,20 @@
 pub mod devices;
 pub mod filter;
 pub mod path;
+pub mod systemd;
 pub mod update;
 mod v1;
 mod v2;
 
 use std::borrow::Cow;
 
-use oci_spec::runtime::{LinuxMemory, LinuxResources};
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxMemory, LinuxResources};
 use serde::Serialize;
 
 use self::devices::DeviceList;
 use self::filter::Program;
 pub use self::path::DirPlan;
+use self::systemd::UnitPlan;
 use crate::error::{Error, Result, Step};
 use crate::host::Host;
 use crate::host::cgroup::CgroupMode;
@@ -55,6 +57,8 @@ pub struct CgroupPlan {
     /// of memory alone must know the total.
     #[serde(skip)]
     pub swap: Option<i64>,
+    /// The unit that systemd makes; without it we make the directories.
+    pub unit: Option<UnitPlan>,
 }
 
 /// One word for one file.
@@ -132,7 +136,11 @@ pub fn build(spec: &Spec, host: &Host, options: &Options) -> Result<CgroupPlan> 
     let layout = &host.cgroup;
     let rootless = options.rootless.unwrap_or_else(|| host.rootless());
     let asked = spec.oci.linux().as_ref().and_then(|l| l.cgroups_path().as_deref());
-    let place = path::Place::resolve(asked, &options.id)?;
+    let by_unit = options.cgroup_driver == CgroupDriver::Systemd;
+    let place = match by_unit {
+        true => systemd::place(asked, host, options)?,
+        false => path::Place::resolve(asked, &options.id)?,
+    };
     let forgiving = rootless && place.is_default();
     if options.cgroup_driver == CgroupDriver::Disabled || layout.mode == CgroupMode::Absent {
         return without(spec, options.cgroup_driver, forgiving);
@@ -150,7 +158,12 @@ pub fn build(spec: &Spec, host: &Host, options: &Options) -> Result<CgroupPlan> 
     plan.writes = words.writes;
     let memory = resources(spec).and_then(|r| r.memory().as_ref());
     plan.swap = memory.and_then(LinuxMemory::swap).filter(|swap| *swap != 0);
-    plan.devices = Some(device_plan(spec, &plan, unified)?);
+    let list = device_list(spec)?;
+    if by_unit {
+        systemd::round_quota(&mut plan.writes);
+        plan.unit = Some(systemd::unit(spec, host, options, &plan, &list)?);
+    }
+    plan.devices = Some(device_plan(spec, &plan, list)?);
     if unified {
         plan.usage_check = resources(spec).and_then(v2::usage_check);
         plan.owner = path::owner(spec);
@@ -163,7 +176,9 @@ pub fn build(spec: &Spec, host: &Host, options: &Options) -> Result<CgroupPlan> 
 fn without(spec: &Spec, driver: CgroupDriver, forgiving: bool) -> Result<CgroupPlan> {
     let why = match driver {
         CgroupDriver::Disabled => "cgroups are disabled by an option",
-        CgroupDriver::Fs => "no cgroup file system is mounted at /sys/fs/cgroup",
+        CgroupDriver::Fs | CgroupDriver::Systemd => {
+            "no cgroup file system is mounted at /sys/fs/cgroup"
+        }
     };
     // What would have been written decides: bundles carry empty objects and zeros.
     let dirs = [DirPlan { controllers: vec![], mount: "".into(), path: "".into() }];
@@ -174,7 +189,7 @@ fn without(spec: &Spec, driver: CgroupDriver, forgiving: bool) -> Result<CgroupP
     if let Some(first) = words.writes.first() {
         return Err(Error::rule(Step::Cgroup, &first.field, format!("cannot be limited: {why}")));
     }
-    if driver == CgroupDriver::Fs && !forgiving {
+    if driver != CgroupDriver::Disabled && !forgiving {
         return Err(Error::rule(Step::Cgroup, "linux.cgroupsPath", why));
     }
     Ok(CgroupPlan::default())
@@ -184,16 +199,22 @@ fn resources(spec: &Spec) -> Option<&LinuxResources> {
     spec.oci.linux().as_ref()?.resources().as_ref()
 }
 
-fn device_plan(spec: &Spec, plan: &CgroupPlan, unified: bool) -> Result<DevicePlan> {
+fn device_rules(spec: &Spec) -> &[LinuxDeviceCgroup] {
+    resources(spec).and_then(|r| r.devices().as_deref()).unwrap_or_default()
+}
+
+fn device_list(spec: &Spec) -> Result<DeviceList> {
     let linux = spec.oci.linux().as_ref();
-    let rules = resources(spec).and_then(|r| r.devices().as_deref()).unwrap_or_default();
     let nodes = linux.and_then(|l| l.devices().as_deref()).unwrap_or_default();
-    let list = DeviceList::build(rules, nodes)?;
-    if unified {
+    DeviceList::build(device_rules(spec), nodes)
+}
+
+fn device_plan(spec: &Spec, plan: &CgroupPlan, list: DeviceList) -> Result<DevicePlan> {
+    if plan.mode == CgroupMode::Unified {
         let full = |access: &Option<String>| {
             access.as_deref().is_some_and(|a| "rwm".chars().all(|letter| a.contains(letter)))
         };
-        let only_allows = rules.iter().all(|rule| rule.allow() && full(rule.access()));
+        let only_allows = device_rules(spec).iter().all(|rule| rule.allow() && full(rule.access()));
         return Ok(DevicePlan::Program { program: filter::program(&list)?, only_allows });
     }
     match position(&plan.dirs, "devices") {

@@ -10,7 +10,7 @@
 //!
 //! Beside, because a v2 cgroup with processes (us) cannot enable controllers for children. The
 //! hybrid v2 directory of a relative path is below the mount. `slice:prefix:name` is a name like
-//! any other here: only the systemd driver reads it as three.
+//! any other here: only the systemd driver reads it as three ([`super::systemd`]).
 //!
 //! Cleaning is lexical and happens before anything is joined: `..` cannot leave the hierarchy.
 

@@ -45,4 +45,5 @@ mod seccomp_tools;
 mod security;
 mod spec;
 mod sysctl;
+mod systemd;
 mod update;
