@@ -42,6 +42,10 @@ docker_seccomp() {
     expect "default profile, no new privileges: a denied call gives EPERM" 0 '^EPERM$' \
         "${call[@]}" --security-opt no-new-privileges "$image" /call keyctl 99
     expect "default profile: clone of a user namespace gives EPERM" 0 '^EPERM$' "${call[@]}" "$image" /call unshare 0x10000000
+    "${call[@]}" --detach --name filtered "$image" sleep 1000 >/dev/null
+    expect "exec, default profile: a denied call gives EPERM" 0 '^EPERM$' docker exec filtered /call keyctl 99
+    expect "exec, default profile: a newer call gives ENOSYS" 0 '^ENOSYS$' docker exec filtered /call 999
+    docker rm --force filtered >/dev/null
     expect "a capability opens its calls" 0 '^ok$' "${call[@]}" --cap-add SYS_ADMIN "$image" /call unshare 0x20000
     expect "without a profile there is no filter" 0 '^Seccomp:[[:space:]]*0$' \
         "${once[@]}" --security-opt seccomp=unconfined "$image" grep Seccomp: /proc/self/status
@@ -60,6 +64,14 @@ containerd_seccomp() {
     calls "default profile" "${call[@]}" --seccomp "$image" s2 /call
     expect "default profile, privileges allowed: a denied call gives EPERM" 0 '^EPERM$' \
         "${call[@]}" --seccomp --allow-new-privs "$image" s3 /call keyctl 99
+    "${run[@]}" --detach --seccomp --mount "type=bind,src=$WORK/call,dst=/call,options=rbind:ro" "$image" s6 sleep 1000
+    expect "exec, default profile: a denied call gives EPERM" 0 '^EPERM$' \
+        "${ctr[@]}" task exec --exec-id e1 s6 /call keyctl 99
+    expect "exec, default profile: a newer call gives ENOSYS" 0 '^ENOSYS$' \
+        "${ctr[@]}" task exec --exec-id e2 s6 /call 999
+    client task kill --signal SIGKILL s6 && eventually 10 status_is s6 STOPPED
+    client task rm s6 >/dev/null 2>&1 || true
+    client container rm s6
     expect "without a profile there is no filter" 0 '^Seccomp:[[:space:]]*0$' \
         "${run[@]}" --rm "$image" s4 grep Seccomp: /proc/self/status
     expect "a profile of one's own is in force" 1 'Operation not supported' \
