@@ -24,7 +24,7 @@ mod child;
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use crate::cgroup::{CgroupRecord, Entry};
 use crate::create::init::Run;
@@ -36,9 +36,9 @@ use crate::error::{At, Error, Result, Step};
 use crate::plan::exec::{ExecPlan, Recorded};
 use crate::plan::namespaces::Kind;
 use crate::state::Store;
-use crate::state::process::has_ended;
 use crate::sys::argv::ArgV;
 use crate::sys::clone::{self, CloneArgs};
+use crate::sys::fd::PollFd;
 use crate::sys::{cred, fd, sched};
 use child::Birth;
 
@@ -69,10 +69,17 @@ impl Target {
     }
 
     /// A container that ends meanwhile takes its processes along, at any point and with any
-    /// errno: that is the reason to give.
+    /// errno: that is the reason to give. What can mean it is waited for; the namespaces of a
+    /// process go before it has ended.
     fn explain(&self, error: Error) -> Error {
-        match has_ended(&self.init) {
-            Ok(true) => stopped().hint(format!("it ended meanwhile: {error}")),
+        let gone = matches!(error.errno(), Some(libc::ESRCH | libc::ENOMEM | libc::EINVAL));
+        // `create`'s step for a process that went away.
+        let silent = error.step == Step::Clone;
+        let patience = if gone || silent { DEATH_MS } else { 0 };
+        let ended = fd::poll(&mut [PollFd::new(self.init.as_fd(), libc::POLLIN)], patience);
+        match ended {
+            Ok(1..) => stopped().hint(format!("it ended meanwhile: {error}")),
+            _ if silent => Error { step: Step::Exec, on: "process".into(), ..error },
             _ => error,
         }
     }
@@ -81,6 +88,9 @@ impl Target {
         self.recorded.state.cgroup.clone().unwrap_or_default()
     }
 }
+
+/// How long a process that is about to end may take, in milliseconds.
+const DEATH_MS: i32 = 500;
 
 fn stopped() -> Error {
     Error::rule(Step::Exec, "", "cannot exec in a stopped container")

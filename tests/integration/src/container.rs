@@ -135,6 +135,31 @@ impl Container {
         self.runtime.call(&all)
     }
 
+    /// `exec` with flags.
+    #[must_use]
+    pub fn exec(&self, flags: &[&str], program: &[&str]) -> Output {
+        self.runtime.call(&[&["exec"], flags, &[&self.id], program].concat())
+    }
+
+    /// Asks the probe in a further process; asserts success.
+    #[must_use]
+    pub fn ask(&self, flags: &[&str], questions: &[&str]) -> Facts {
+        let output = self.exec(flags, &[&["/bin/probe"], questions].concat()).ok();
+        Facts::parse(&output.stdout)
+    }
+
+    /// Asserts that `exec` was refused as callers want it: exit 255, the words on stderr and in the
+    /// log, runc's prefix. Gives the message without it.
+    #[must_use]
+    pub fn exec_refused(&self, flags: &[&str], program: &[&str]) -> String {
+        let output = self.exec(flags, program);
+        assert_eq!(output.code, Some(255), "a failed exec exits with 255: {output:#?}");
+        let logged = output.logged();
+        assert!(output.stderr.contains(&logged), "{output:#?}");
+        let words = logged.strip_prefix("exec failed: ");
+        words.unwrap_or_else(|| panic!("no prefix: {logged}")).to_owned()
+    }
+
     /// `start`; asserts success.
     pub fn start(&self) {
         let _ = self.call(&["start"]).ok();

@@ -26,6 +26,9 @@ use libcontainer::sys::fd::memfd;
 use libcontainer::{Host, Options, Plan, Spec, Store};
 use serde_json::json;
 
+#[path = "no_allocation/joins.rs"]
+mod joins;
+
 /// The process that may allocate; 0 until the guard is up.
 static PARENT: AtomicI32 = AtomicI32::new(0);
 /// Where another process confesses: a memory file, open in all of them until execve.
@@ -226,9 +229,11 @@ fn main() {
     assert!(guard_is_awake(&mut record), "the guard does not catch a child that allocates");
     let only: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let mut failed = 0;
-    let wanted = |name: &str| only.is_empty() || only.iter().any(|o| name.contains(o.as_str()));
-    for (name, end, change) in CASES.iter().filter(|(name, ..)| wanted(name)) {
-        let result = std::panic::catch_unwind(|| one(name, *end, *change));
+    let mut case = |name: &str, run: &dyn Fn()| {
+        if !(only.is_empty() || only.iter().any(|o| name.contains(o.as_str()))) {
+            return;
+        }
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
         let confession = confession(&mut record);
         let ok = result.is_ok() && confession.is_empty();
         failed += i32::from(!ok);
@@ -236,8 +241,14 @@ fn main() {
         if !confession.is_empty() {
             println!("    allocated in the init stage: {confession}");
         }
+    };
+    for (name, end, change) in CASES {
+        case(name, &|| one(name, *end, *change));
     }
-    let passed = i32::try_from(CASES.len()).unwrap_or(i32::MAX) - failed;
+    for (name, end, change, request) in joins::JOINS {
+        case(name, &|| joins::join(name, *end, change(Bundle::new()), *request));
+    }
+    let passed = i32::try_from(CASES.len() + joins::JOINS.len()).unwrap_or(i32::MAX) - failed;
     let verdict = if failed == 0 { "ok" } else { "FAILED" };
     println!("\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored");
     std::process::exit(i32::from(failed > 0));
