@@ -29,11 +29,7 @@ pub struct InitProcess {
 impl Drop for InitProcess {
     /// A container that was not finished has no init.
     fn drop(&mut self) {
-        if let Some(child) = self.child.as_ref().filter(|_| !self.released) {
-            // Both fail only when it has ended and was waited for.
-            let _gone = clone::pidfd_send_signal(&child.pidfd, libc::SIGKILL)
-                .and_then(|()| clone::wait_pidfd(&child.pidfd).map(drop));
-        }
+        self.end();
     }
 }
 
@@ -58,6 +54,16 @@ impl InitProcess {
     /// This process is meant from here on; returns the one before.
     pub fn adopt(&mut self, child: Child) -> Option<Child> {
         self.child.replace(child)
+    }
+
+    /// Kills and reaps it, unless it was released.
+    pub fn end(&mut self) {
+        if let Some(child) = self.child.as_ref().filter(|_| !self.released) {
+            // Both fail only when it has ended and was waited for.
+            let _gone = clone::pidfd_send_signal(&child.pidfd, libc::SIGKILL)
+                .and_then(|()| clone::wait_pidfd(&child.pidfd).map(drop));
+        }
+        self.released = true;
     }
 
     /// The container is finished: init outlives this value.

@@ -127,7 +127,11 @@ impl Joined<'_> {
         let told = self.process.tell(Go::Start);
         let ran = self.process.expect_exec(&plan.process);
         // What the process said last is better than that it does not listen.
-        ran.and(told).map_err(|error| self.target.explain(error))
+        ran.and(told).map_err(|error| {
+            // Not before its processes are reaped is a pid namespace gone, and its init ended.
+            self.process.end();
+            self.target.explain(error)
+        })
     }
 
     /// The process outlives this value.
