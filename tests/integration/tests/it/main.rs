@@ -9,6 +9,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod callers;
+mod callers_lines;
+mod callers_words;
 mod cgroup;
 mod cgroup_v1;
 mod cgroup_v2;
