@@ -25,6 +25,9 @@ _corten() {
             corten,delete)
                 cmd="corten__subcmd__delete"
                 ;;
+            corten,events)
+                cmd="corten__subcmd__events"
+                ;;
             corten,exec)
                 cmd="corten__subcmd__exec"
                 ;;
@@ -78,6 +81,9 @@ _corten() {
                 ;;
             corten__subcmd__help,delete)
                 cmd="corten__subcmd__help__subcmd__delete"
+                ;;
+            corten__subcmd__help,events)
+                cmd="corten__subcmd__help__subcmd__events"
                 ;;
             corten__subcmd__help,exec)
                 cmd="corten__subcmd__help__subcmd__exec"
@@ -161,7 +167,7 @@ _corten() {
 
     case "${cmd}" in
         corten)
-            opts="-v -h --root --log --log-format --log-level --debug --rootless --systemd-cgroup --cgroup-manager --timings --version --help create start state kill delete run exec ps pause resume update list spec features explain seccomp completion help"
+            opts="-v -h --root --log --log-format --log-level --debug --rootless --systemd-cgroup --cgroup-manager --timings --version --help create start state kill delete run exec ps pause resume update events list spec features explain seccomp completion help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -269,6 +275,24 @@ _corten() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        corten__subcmd__events)
+            opts="-h --interval --stats --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -411,7 +435,7 @@ _corten() {
             return 0
             ;;
         corten__subcmd__help)
-            opts="create start state kill delete run exec ps pause resume update list spec features explain seccomp completion help"
+            opts="create start state kill delete run exec ps pause resume update events list spec features explain seccomp completion help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -453,6 +477,20 @@ _corten() {
             return 0
             ;;
         corten__subcmd__help__subcmd__delete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        corten__subcmd__help__subcmd__events)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

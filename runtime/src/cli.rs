@@ -17,7 +17,7 @@ use clap::{ArgMatches, Args, FromArgMatches, ValueEnum};
 use crate::NAME;
 use crate::personality;
 pub(crate) use exec::Exec;
-pub(crate) use operate::{Ps, Update};
+pub(crate) use operate::{Events, Ps, Update};
 
 /// Shape of every help text: the lines that callers of runc know.
 const HELP: &str = "NAME:\n   {name} - {about}\n\nUSAGE:\n   {usage}\n\n{all-args}{after-help}";
@@ -44,7 +44,7 @@ macro_rules! verb {
 }
 
 /// The verbs, in the order of help.
-pub(crate) static VERBS: [Verb; 17] = [
+pub(crate) static VERBS: [Verb; 18] = [
     verb!("create", Create(Create), "Create a container; its program waits for start"),
     verb!("start", Start(Container), "Start the program of a created container"),
     verb!("state", State(Container), "Print the state of a container as JSON"),
@@ -56,6 +56,7 @@ pub(crate) static VERBS: [Verb; 17] = [
     verb!("pause", Pause(Container), "Stop every process of a container where it is"),
     verb!("resume", Resume(Container), "Let a paused container run again"),
     verb!("update", Update(Box<Update>), "Change the limits of a container"),
+    verb!("events", Events(Events), "Print statistics and notices of a container as JSON"),
     verb!("list", List(List), "List the containers below --root"),
     verb!("spec", Spec(Spec), "Write a config.json to start from"),
     verb!("features", Features(NoFlags), "Print what this runtime can do, as features.md wants it"),
@@ -78,6 +79,7 @@ pub(crate) enum Command {
     Pause(Container),
     Resume(Container),
     Update(Box<Update>),
+    Events(Events),
     List(List),
     Spec(Spec),
     Features(NoFlags),

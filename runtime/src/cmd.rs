@@ -3,6 +3,7 @@
 mod completion;
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod explain;
 mod features;
@@ -42,6 +43,7 @@ pub(crate) fn dispatch(command: &Command, settings: &Settings) -> Result<u8, Fai
         Command::Pause(args) => pause::pause(args, settings)?,
         Command::Resume(args) => pause::resume(args, settings)?,
         Command::Update(args) => update::update(args, settings)?,
+        Command::Events(args) => events::events(args, settings)?,
         Command::List(args) => print(&list::list(args, settings)?)?,
         Command::Spec(args) => spec::spec(args)?,
         Command::Features(_) => print(&features::features())?,

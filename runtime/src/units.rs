@@ -42,6 +42,45 @@ fn fraction(number: &str, factor: i64) -> Option<i64> {
     whole.checked_mul(factor)?.checked_add(i64::try_from(below).ok()?)
 }
 
+/// Nanoseconds from a duration such as `5s`, `100ms`, `1m30.5s`, as Go's `time.ParseDuration`
+/// reads it; `None` for what is none.
+pub(crate) fn duration(text: &str) -> Option<i64> {
+    const UNITS: &[(&str, i64)] = &[
+        ("ns", 1),
+        ("us", 1000),
+        ("µs", 1000),
+        ("μs", 1000),
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
+    ];
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if rest == "0" {
+        return Some(0);
+    }
+    let mut sum: i64 = 0;
+    loop {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, after) = rest.split_at(end);
+        let end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let (unit, after) = after.split_at(end);
+        let factor = UNITS.iter().find(|(name, _)| *name == unit)?.1;
+        let part = match number.contains('.') {
+            true => fraction(number, factor)?,
+            false => number.parse::<i64>().ok()?.checked_mul(factor)?,
+        };
+        sum = sum.checked_add(part)?;
+        rest = after;
+        if rest.is_empty() {
+            return Some(sign * sum);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +106,28 @@ mod tests {
             ("9223372036854771712", 9_223_372_036_854_771_712),
         ] {
             assert_eq!(bytes(text), Some(size), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_read_as_go_reads_them() {
+        for (text, nanoseconds) in [
+            ("5s", 5_000_000_000),
+            ("100ms", 100_000_000),
+            ("1.5s", 1_500_000_000),
+            ("1m30s", 90_000_000_000),
+            ("1h0.5m", 3_630_000_000_000),
+            ("+2us", 2000),
+            ("3µs", 3000),
+            ("7ns", 7),
+            ("0", 0),
+            ("-1s", -1_000_000_000),
+            (".5s", 500_000_000),
+        ] {
+            assert_eq!(duration(text), Some(nanoseconds), "{text}");
+        }
+        for text in ["", "5", "s", "5x", "1s5", "- 1s", ".s", "1d", "9999999999h", "1e3s"] {
+            assert_eq!(duration(text), None, "{text}");
         }
     }
 

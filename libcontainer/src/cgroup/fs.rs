@@ -46,6 +46,12 @@ impl Dir {
         }
     }
 
+    /// Any directory, for tests of what is read from cgroups.
+    #[cfg(test)]
+    pub(crate) fn plain(path: &Path) -> io::Result<Self> {
+        fd::open(&text(path)?, DIRECTORY).map(Self)
+    }
+
     /// A container's directory; `None` when it, or its hierarchy, does not exist.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 //!
 //! [`plan::cgroup`](crate::plan::cgroup) decided the words; here they are written, by one loop
 //! over directories ([`make`]) and one over words ([`apply`]), whatever the version. Next:
-//! [`devices`], [`tasks`] (processes, signals), [`freezer`], [`update`], [`remove`], [`systemd`], and
-//! [`resctrl`], which is no cgroup but is used like one.
+//! [`devices`], [`tasks`] (processes, signals), [`freezer`], [`update`], [`stats`], [`oom`],
+//! [`remove`], [`systemd`], and [`resctrl`], which is no cgroup but is used like one.
 //!
 //! # Placing a process
 //!
@@ -32,8 +32,10 @@ mod freezer;
 pub(crate) mod fs;
 mod journal;
 mod make;
+mod oom;
 mod remove;
 pub mod resctrl;
+pub mod stats;
 pub mod systemd;
 mod tasks;
 mod update;
@@ -51,6 +53,7 @@ use crate::error::{At, Error, Result, Step};
 use crate::host::cgroup::CgroupMode;
 use crate::plan::cgroup::{CgroupPlan, DirPlan};
 
+pub use oom::OomWatch;
 pub use update::Updated;
 
 /// Where a container's cgroups are: what its state remembers.

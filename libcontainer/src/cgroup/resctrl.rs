@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::stats::IntelRdt;
 use crate::error::{At, Error, Result, Step};
 use crate::plan::intel_rdt::{IntelRdtPlan, agrees};
 
@@ -121,6 +122,16 @@ impl Resctrl {
         let same = |line: &&str| lines.iter().any(|new| resource(new) == resource(line));
         let text: String = old.lines().filter(same).map(|l| format!("{}\n", l.trim())).collect();
         fs::write(&file, text).at(Step::IntelRdt, || file.display())
+    }
+
+    /// Its numbers; those of the whole class where the container has no monitoring group.
+    ///
+    /// # Errors
+    /// The class is gone, or says something that is no number.
+    pub fn stats(&self) -> Result<IntelRdt> {
+        let monitor = self.monitor.as_ref().unwrap_or(&self.class);
+        let read = IntelRdt::read(&self.root(), &self.class, monitor);
+        read.at(Step::IntelRdt, || format!("statistics of {}", self.class.display()))
     }
 
     /// Where the file system is mounted: the default class, or the directory above ours.

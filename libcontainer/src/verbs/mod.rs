@@ -5,6 +5,7 @@
 //! with the recorded start time; `start` and `delete` keep each other out by the container's lock.
 
 mod delete;
+mod events;
 mod kill;
 mod list;
 mod pause;
@@ -14,6 +15,7 @@ mod state;
 mod update;
 
 pub use delete::delete;
+pub use events::{Event, events, stats};
 pub use kill::{kill, parse_signal};
 pub use list::list;
 pub use pause::{pause, resume};

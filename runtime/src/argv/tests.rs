@@ -102,6 +102,8 @@ fn flags_end_where_callers_end_them() {
     assert_eq!(rewrite("ps --format json c").unwrap(), "ps --format=json -- c");
     assert_eq!(rewrite("ps --format table c -ef -f x").unwrap(), "ps --format=table -- c -ef -f x");
     assert_eq!(rewrite("pause c").unwrap(), "pause c");
+    assert_eq!(rewrite("events --stats c").unwrap(), "events --stats c");
+    assert_eq!(rewrite("events -interval 5s c").unwrap(), "events --interval=5s c");
     // Docker's and CRI-O's update; values may be negative.
     assert_eq!(rewrite("update --resources - c").unwrap(), "update --resources=- c");
     assert_eq!(rewrite("update --resources=- c").unwrap(), "update --resources=- c");
@@ -250,7 +252,7 @@ fn the_other_verbs_of_containerd_podman_and_crio() {
 #[test]
 fn commands_of_later_days_do_not_exist() {
     // podman takes the success of `checkpoint --help` as "can checkpoint".
-    for verb in ["checkpoint", "restore", "events"] {
+    for verb in ["checkpoint", "restore"] {
         assert!(refused(&format!("{verb} --help")).contains(verb), "{verb}");
         assert!(refused(&format!("{verb} c")).contains(verb), "{verb}");
     }

@@ -1,4 +1,4 @@
-//! Flags of the verbs that look after a container that runs: `ps`, `update`; the others are in
+//! Flags of the verbs that look after a container that runs: `ps`, `update`, `events`; the others are in
 //! [`super`].
 
 use std::ffi::OsString;
@@ -83,6 +83,20 @@ pub(crate) struct Update {
     /// Schema of its memory bandwidth, such as MB:0=50 (Intel RDT)
     #[arg(long, value_name = "SCHEMA")]
     pub(crate) mem_bw_schema: Option<String>,
+    /// Name of the container
+    #[arg(value_name = "CONTAINER-ID")]
+    pub(crate) id: String,
+}
+
+/// `events`.
+#[derive(Args, Debug)]
+pub(crate) struct Events {
+    /// Time between two statistics, such as 5s, 100ms or 1m30s
+    #[arg(long, value_name = "DURATION", default_value = "5s")]
+    pub(crate) interval: String,
+    /// Print the statistics once and end
+    #[arg(long)]
+    pub(crate) stats: bool,
     /// Name of the container
     #[arg(value_name = "CONTAINER-ID")]
     pub(crate) id: String,

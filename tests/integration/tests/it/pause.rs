@@ -137,16 +137,20 @@ fn a_container_without_a_cgroup_cannot_be_paused() {
 #[test]
 fn a_frozen_cgroup_above_is_no_pause() {
     need!(root, cgroup_v1);
-    let outer = cgroup::dir("freezer", &format!("/corten-above-{}", std::process::id()));
-    std::fs::create_dir(&outer).unwrap();
-    let inner = format!("/{}/c", outer.file_name().unwrap().to_str().unwrap());
-    let mut c = Bundle::new().set("/linux/cgroupsPath", inner).sleeper().start();
+    let bundle = Bundle::new();
+    let above = format!("/corten-{}", bundle.id());
+    let mut c = bundle.set("/linux/cgroupsPath", format!("{above}/c")).sleeper().start();
+    let outer = cgroup::dir("freezer", &above);
     std::fs::write(outer.join("freezer.state"), "FROZEN").unwrap();
     let status = c.status();
     let resumed = c.call(&["resume"]);
     std::fs::write(outer.join("freezer.state"), "THAWED").unwrap();
     c.delete(&["--force"]);
-    std::fs::remove_dir(&outer).unwrap();
+    // The cgroups above a container's stay; these are ours.
+    for hierarchy in std::fs::read_dir("/sys/fs/cgroup").unwrap() {
+        let _ = std::fs::remove_dir(hierarchy.unwrap().path().join(&above[1..]));
+    }
     assert_eq!(status, "running");
     assert_eq!(resumed.refused().trim(), "container not paused");
+    assert!(c.place().settled().is_empty(), "{}", c.place().census());
 }

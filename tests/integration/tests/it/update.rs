@@ -70,6 +70,79 @@ fn each_flag_changes_its_file() {
     assert_eq!(c.status(), "running");
 }
 
+/// The same on v2, where some flags share a file: what is not named is kept.
+#[test]
+fn each_flag_changes_its_file_on_v2() {
+    need!(root, cgroup_v2, controller("memory"), controller("cpu"), controller("pids"));
+    let c = with(start_values());
+    for (flag, value, file, wanted) in [
+        ("--memory", "50M", "memory.max", "52428800"),
+        ("--memory-reservation", "33554432", "memory.low", "33554432"),
+        ("--cpu-period", "900000", "cpu.max", "500000 900000"),
+        ("--cpu-quota", "600000", "cpu.max", "600000 900000"),
+        ("--cpu-quota", "-1", "cpu.max", "max 900000"),
+        ("--cpu-period", "100000", "cpu.max", "max 100000"),
+        ("--cpu-share", "1024", "cpu.weight", "100"),
+        ("--pids-limit", "10", "pids.max", "10"),
+        ("--pids-limit", "-1", "pids.max", "max"),
+        ("--memory", "-1", "memory.max", "max"),
+    ] {
+        let _ = update(&c, &[flag, value]).ok();
+        assert_eq!(read(&c, file), wanted, "{flag} {value}");
+    }
+    let by = json!({"unified": {"cpu.max": "70000 90000", "pids.max": "5"}});
+    let _ = update_by(&c, &by).ok();
+    assert_eq!(read(&c, "cpu.max"), "70000 90000");
+    assert_eq!(read(&c, "pids.max"), "5");
+    assert_eq!(c.status(), "running");
+}
+
+/// v2 keeps swap apart: what was asked for is the total, and an update of memory alone keeps it.
+#[test]
+fn swap_on_v2_is_what_the_total_leaves() {
+    need!(root, cgroup_v2, controller("memory"));
+    let c = with(json!({"memory": {"limit": 32 << 20}}));
+    if !cgroup::dir("cgroup2", &format!("/corten-{}", c.id())).join("memory.swap.max").exists() {
+        return need::skip("update::swap_on_v2_is_what_the_total_leaves", "swap", "not accounted");
+    }
+    let is = |memory: u64, swap: &str| {
+        assert_eq!(read(&c, "memory.max"), (memory << 20).to_string());
+        assert_eq!(read(&c, "memory.swap.max"), swap);
+    };
+    is(32, "max");
+    let mega = |size: u64| (size << 20).to_string();
+    let _ = update(&c, &["--memory-swap", "48M"]).ok();
+    is(32, &mega(16));
+    let _ = update(&c, &["--memory", "40M"]).ok();
+    is(40, &mega(8));
+    let message = update(&c, &["--memory", "64M"]).refused();
+    assert!(message.contains("memory+swap limit should be >= memory limit"), "{message}");
+    is(40, &mega(8));
+    let _ = update(&c, &["--memory", "60M", "--memory-swap", "80M"]).ok();
+    is(60, &mega(20));
+    let _ = update(&c, &["--memory-swap", "-1"]).ok();
+    is(60, "max");
+    let _ = update(&c, &["--memory", "20M"]).ok();
+    is(20, "max");
+}
+
+/// `checkBeforeUpdate`: v2 would kill where v1 refuses.
+#[test]
+fn usage_is_checked_before_an_update_on_v2() {
+    need!(root, cgroup_v2, controller("memory"), controller("pids"));
+    let c = with(start_values());
+    for (memory, words) in [
+        (json!({"limit": 1024, "checkBeforeUpdate": true}), "rejecting memory limit"),
+        (json!({"limit": 1024, "swap": 2048, "checkBeforeUpdate": true}), "rejecting memory+swap"),
+    ] {
+        let message = update_by(&c, &json!({"memory": memory, "pids": {"limit": 3}})).refused();
+        assert!(message.contains(words), "{message}");
+    }
+    assert_eq!(read(&c, "memory.max"), (32 << 20).to_string());
+    assert_eq!(read(&c, "pids.max"), "20");
+    assert_eq!(c.status(), "running");
+}
+
 /// `--cpu-idle`: 0 and 1 only; another update leaves it alone.
 #[test]
 fn cpu_idle_is_switched() {
@@ -168,6 +241,27 @@ fn a_late_failure_puts_everything_back_on_v2() {
     assert_eq!(read(&c, "cgroup.max.descendants"), "max");
     let _ = update_by(&c, &json!({"unified": {"cgroup.max.depth": "3"}})).ok();
     assert_eq!(read(&c, "cgroup.max.depth"), "3");
+}
+
+/// And by those of the controllers.
+#[test]
+fn a_late_failure_puts_the_controllers_back_on_v2() {
+    need!(root, cgroup_v2, controller("memory"), controller("cpu"), controller("pids"));
+    let c = with(start_values());
+    let files = ["memory.max", "memory.low", "cpu.max", "cpu.weight", "pids.max"];
+    let before = files.map(|file| read(&c, file));
+    let message = update_by(
+        &c,
+        &json!({
+            "memory": {"limit": 64 << 20, "reservation": 8 << 20},
+            "cpu": {"shares": 512, "quota": 50_000, "period": 100_000},
+            "pids": {"limit": 7},
+            "unified": {"moon.max": "1"},
+        }),
+    )
+    .refused();
+    assert!(message.contains("moon"), "{message}");
+    assert_eq!(files.map(|file| read(&c, file)), before);
 }
 
 /// A state that cannot be written is a failed update: the limits are the old ones.
