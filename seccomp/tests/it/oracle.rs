@@ -116,11 +116,13 @@ impl Oracle {
         Ok(code)
     }
 
-    /// How long the last profile takes from nothing to a program: the median of `rounds`, in
-    /// nanoseconds.
+    /// How long the last profile takes from nothing to a program: the median and the least of
+    /// `rounds`, in nanoseconds.
     #[allow(dead_code, reason = "for the benchmark")]
-    pub(crate) fn time(&mut self, rounds: u32) -> u64 {
-        self.ask(&format!("time {rounds}")).parse().unwrap()
+    pub(crate) fn time(&mut self, rounds: u32) -> (f64, f64) {
+        let answer = self.ask(&format!("time {rounds}"));
+        let (median, least) = answer.split_once(' ').unwrap();
+        (median.parse().unwrap(), least.parse().unwrap())
     }
 
     fn describe(&mut self, profile: &Profile, tree: bool) -> Result<(), i32> {
