@@ -176,7 +176,7 @@ impl Judge {
     /// equal.
     ///
     /// Only libseccomp's tree is compared with: without it 2.5 may write a program that skips a
-    /// rule, where many calls have conditions (runc uses the tree above 32 entries).
+    /// rule, where many calls have conditions (runc uses the tree above 32 calls).
     pub(crate) fn compare(&mut self, profile: &Profile, dice: &mut Dice, tries: usize) -> usize {
         let host = Arch::named(&profile.architectures[0]).unwrap();
         let (ours, theirs) = match (compile(profile, host), self.oracle.compile(profile, true)) {

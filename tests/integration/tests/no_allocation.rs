@@ -107,6 +107,18 @@ enum End {
 
 type Case = (&'static str, End, fn(Bundle) -> Bundle);
 
+/// A filter that hides what is newer than old profiles, and kills who makes a directory.
+fn filtered(bundle: Bundle, no_new_privileges: bool) -> Bundle {
+    let young = ["clone3", "close_range", "faccessat2", "openat2"];
+    let rules = json!([
+        { "names": young, "action": "SCMP_ACT_ERRNO", "errnoRet": 38 },
+        { "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_KILL_PROCESS" }
+    ]);
+    bundle
+        .set("/linux/seccomp", json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules }))
+        .set("/process/noNewPrivileges", no_new_privileges)
+}
+
 /// One bundle for each way through the init stage.
 const CASES: &[Case] = &[
     ("default", End::Exit(0), |b| b),
@@ -190,6 +202,16 @@ const CASES: &[Case] = &[
         ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
             .into_iter()
             .fold(b, |b, kind| b.push(&format!("/hooks/{kind}"), hook.clone()))
+    }),
+    ("filter", End::Exit(0), |b| filtered(b, true)),
+    ("filter_before_capabilities", End::Exit(0), |b| filtered(b, false)),
+    ("filter_and_hooks", End::Exit(0), |b| {
+        let hook = json!({ "path": "/bin/true", "args": ["true"] });
+        filtered(b, true).push("/hooks/startContainer", hook)
+    }),
+    ("filter_that_kills_a_hook", End::Refused, |b| {
+        let hook = json!({ "path": "/bin/busybox", "args": ["mkdir", "/dev/shm/x"] });
+        filtered(b, false).push("/hooks/startContainer", hook)
     }),
     ("terminal", End::Exit(0), |b| {
         b.set("/process/terminal", true)
