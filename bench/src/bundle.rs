@@ -38,9 +38,27 @@ impl Bundle {
         Ok(Self { dir, v2 })
     }
 
+    /// The same with a program that waits until it is killed.
+    pub(crate) fn waiting(self) -> Result<Self> {
+        let mut config = config(self.v2);
+        config["process"]["args"] = json!(["/bin/busybox", "sleep", "100000"]);
+        fs::write(self.dir.join("config.json"), serde_json::to_vec_pretty(&config)?)?;
+        Ok(self)
+    }
+
+    /// Its directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The state directory of a runtime.
+    pub(crate) fn state_of(&self, runtime: &Path) -> PathBuf {
+        self.dir.join("state").join(runtime.file_name().unwrap_or_default())
+    }
+
     /// `run` of a runtime; the id is added by the caller.
     pub(crate) fn run(&self, runtime: &Path) -> Vec<String> {
-        let state = self.dir.join("state").join(runtime.file_name().unwrap_or_default());
+        let state = self.state_of(runtime);
         let text = |path: &Path| path.display().to_string();
         vec![
             text(runtime),

@@ -12,6 +12,7 @@ mod bundle;
 mod floor;
 mod measure;
 mod seccomp;
+mod verbs;
 mod view;
 
 use std::path::PathBuf;
@@ -33,9 +34,11 @@ fn main() -> Result<ExitCode> {
         Some("once") => measure::once(&args[1..]),
         Some("v1") => compare(&args[1..], false),
         Some("v2") => compare(&args[1..], true),
+        Some("verbs") => verbs::compare(&args[1..]),
         Some("seccomp") => seccomp::compare(&args[1..]),
         _ => bail!(
             "usage: corten-bench v1|v2 CORTEN [ROUNDS [PEER…]] \
+             | verbs v1|v2 CORTEN [ROUNDS [PEER…]] \
              | seccomp CONFIG CORTEN [ROUNDS [PEER…]] | floor ROOTFS [CGROUP…] | once CMD…"
         ),
     }

@@ -36,13 +36,11 @@ impl Command {
     }
 
     fn median(&self) -> f64 {
-        let mut times = self.times.clone();
-        times.sort_by(f64::total_cmp);
-        times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+        median(&self.times)
     }
 
     fn minimum(&self) -> f64 {
-        self.times.iter().copied().fold(f64::INFINITY, f64::min)
+        minimum(&self.times)
     }
 
     /// How many milliseconds it takes more than another one that ran in the same rounds: the
@@ -75,6 +73,18 @@ impl Command {
         let total = text.lines().rev().find(|line| line.ends_with("total"))?;
         counted.then(|| total.split_whitespace().nth(3)?.parse().ok())?
     }
+}
+
+/// The middle one; no number without any.
+pub(crate) fn median(times: &[f64]) -> f64 {
+    let mut times = times.to_vec();
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The smallest.
+pub(crate) fn minimum(times: &[f64]) -> f64 {
+    times.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
 /// A program by its path, or along `PATH`.

@@ -105,6 +105,9 @@ fn subject(plan: &Plan, failure: &Failure) -> String {
                 .map(ToString::to_string)
                 .unwrap_or_default()
         }
+        Step::Cwd => {
+            plan.process.as_ref().map(|process| process.cwd.to_string()).unwrap_or_default()
+        }
         Step::Label => label(plan, failure.item),
         Step::Scheduler => ["scheduler", "ioPriority", "memoryPolicy", "execCPUAffinity"]
             .get(failure.index())

@@ -159,6 +159,9 @@ pub fn join<'a>(plan: &ExecPlan, target: &'a Target) -> Result<Joined<'a>> {
         let mut process = spawn(plan, target, &mut kit, process)?;
         let times = kit.times.take();
         drop(kit); // the process has its copies
+        if let Some(class) = &target.recorded.state.resctrl {
+            class.place(process.pid())?; // a child of ours, it is in our class
+        }
         process.expect(Said::Ready, &plan.process)?;
         create::oom_score_adj(&plan.process, process.pid())?;
         create::rlimits(&plan.process, process.pid())?;

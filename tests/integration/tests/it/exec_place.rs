@@ -107,6 +107,30 @@ fn shared_namespaces_stay_shared() {
     assert_same_namespaces(&c);
 }
 
+/// Without a mount namespace nothing but the root directory keeps a process in the container.
+#[test]
+fn the_root_is_the_containers_without_a_mount_namespace() {
+    need!(root);
+    let c = Bundle::new()
+        .without_namespace("mount")
+        .set("/mounts", json!([]))
+        .set("/linux/maskedPaths", json!([]))
+        .set("/linux/readonlyPaths", json!([]))
+        .file("/only-here", "")
+        .sleeper();
+    c.write();
+    let created = c.runtime().call(&c.words("create"));
+    if created.code != Some(0) {
+        // Kernels before 6.15 cannot make what even this container needs.
+        assert!(created.refused().contains("mount namespace"), "{created:#?}");
+        return;
+    }
+    let _ = c.runtime().call(&["start", c.id()]).ok();
+    let done = c.runtime().call(&["exec", c.id(), "/bin/sh", "-c", "ls / && pwd"]).ok();
+    assert!(done.stdout.contains("only-here"), "{done:#?}");
+    let _ = c.runtime().call(&["delete", "--force", c.id()]).ok();
+}
+
 /// The new process is in the cgroup of every hierarchy in which init is.
 #[test]
 fn the_process_is_in_the_containers_cgroups() {

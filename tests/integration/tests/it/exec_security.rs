@@ -270,6 +270,19 @@ fn the_listener_hears_of_further_processes() {
     }
 }
 
+/// The container's AppArmor profile holds for its further processes, and the caller may name another.
+#[test]
+fn an_apparmor_profile_is_applied() {
+    need!(root, apparmor);
+    let c = Bundle::new().set("/process/apparmorProfile", "unconfined").sleeper().start();
+    for flags in [&[][..], &["--apparmor", "unconfined"]] {
+        let current = c.ask(flags, &["read", "/proc/self/attr/current"]);
+        assert!(current.text("read").starts_with("unconfined"), "{}", current.text("read"));
+    }
+    let error = c.exec_refused(&["--apparmor", "no-such-profile"], &["true"]);
+    assert!(error.contains("no-such-profile"), "{error}");
+}
+
 /// A profile or label of the caller's: applied, or the program does not run.
 #[test]
 fn labels_are_applied_or_refused() {
