@@ -103,7 +103,8 @@ impl Filter {
     }
 
     /// What happens to a call.
-    pub fn ask(&self, arch: &Arch, nr: u32, args: &[u64; 6]) -> Verdict {
+    pub fn ask(&self, arch: &'static Arch, nr: u32, args: &[u64; 6]) -> Verdict {
+        let arch = self.seen(arch, nr);
         let action = self.action(arch, nr, args);
         let claims = self.claims(arch, nr);
         let reason = self.reason(arch, nr, args, action);
@@ -122,7 +123,8 @@ impl Filter {
 
     /// What happens to a call of which only the first arguments are known: one case for each that
     /// decides differently; `None` when there are too many to look at.
-    pub fn cases(&self, arch: &Arch, nr: u32, given: &[u64]) -> Option<Vec<Case>> {
+    pub fn cases(&self, arch: &'static Arch, nr: u32, given: &[u64]) -> Option<Vec<Case>> {
+        let arch = self.seen(arch, nr);
         let conds = self.deciding(arch, nr).iter().flat_map(|rule| &rule.conds);
         let mut cases: Vec<Case> = Vec::new();
         for args in samples(conds, arch.wide, given)? {
@@ -135,6 +137,13 @@ impl Filter {
             }
         }
         Some(cases)
+    }
+
+    /// The architecture that the kernel takes a call for: x32 and x86_64 are told apart by the
+    /// number alone.
+    fn seen(&self, arch: &'static Arch, nr: u32) -> &'static Arch {
+        let other = |other: &&'static Arch| other.audit == arch.audit && has(other, nr);
+        if has(arch, nr) { arch } else { self.arches().find(other).unwrap_or(arch) }
     }
 
     /// What the program returns.

@@ -136,7 +136,14 @@ impl State {
         if self.loaded != other.loaded {
             self.loaded = None;
         }
+        // Ways part and meet again at every condition: ranges are kept apart and in order.
         self.numbers.extend(&other.numbers);
+        self.numbers.sort_unstable();
+        self.numbers.dedup_by(|next, kept| {
+            let joined = next.0 <= kept.1.saturating_add(1);
+            kept.1 = if joined { kept.1.max(next.1) } else { kept.1 };
+            joined
+        });
     }
 
     fn words(&self, insn: &Insn, arches: &[&'static Arch]) -> Option<String> {
@@ -287,6 +294,23 @@ mod tests {
         let high = lines.iter().find(|line| line.text.contains(".high")).unwrap();
         let half = lines.iter().find(|line| line.text == "if args[1].high == 0x2");
         assert!(half.is_some(), "{lines:#?} {high:?}");
+    }
+
+    /// Found by the fuzz target: with every condition the ways to the next doubled.
+    #[test]
+    fn many_conditions_are_no_more_work_than_a_few() {
+        let args: Vec<_> =
+            (0..60).map(|value| Arg { value: 3 * value, ..Arg::default() }).collect();
+        let rule =
+            Syscalls { names: vec!["ioctl".into(), "read".into()], args, ..Syscalls::default() };
+        let profile = Profile {
+            default_action: ActionName::Errno,
+            syscalls: vec![rule],
+            ..Profile::default()
+        };
+        for host in ["SCMP_ARCH_X86_64", "SCMP_ARCH_S390X"] {
+            assert!(lines(host, profile.clone()).len() > 60, "{host}");
+        }
     }
 
     #[test]

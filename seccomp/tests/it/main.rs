@@ -8,6 +8,7 @@
 
 mod clients;
 mod differential;
+mod fuzz;
 mod generate;
 mod naive;
 mod oracle;

@@ -49,6 +49,7 @@ fn every_reason_is_told() {
     assert_eq!(ask("statx", NONE).action, Action::ENOSYS);
     assert_eq!(filter.ask(arch("ARM"), 3, &NONE).reason, Reason::Foreign);
     assert_eq!(filter.ask(arch("X32"), X32_BIT, &NONE).reason, Reason::Foreign);
+    assert_eq!(filter.ask(arch("X32"), 0, &NONE).reason, Reason::Rule { rule: 0, name: 0 });
     assert_eq!(filter.ask(x86_64, u32::MAX, &NONE).reason, Reason::Skipped);
 }
 

@@ -247,7 +247,7 @@ type Overlaps<'a> = BTreeMap<(usize, usize), (&'a str, [u64; 6])>;
 /// Everything that is said about one number, tried.
 fn meet<'a>(
     filter: &'a Filter,
-    arch: &Arch,
+    arch: &'static Arch,
     nr: u32,
     careers: &mut BTreeMap<(usize, usize), Career>,
     overlaps: &mut Overlaps<'a>,
