@@ -73,7 +73,8 @@ pub(crate) struct Check {
     /// The call, by name or number
     #[arg(value_name = "SYSCALL")]
     pub(crate) syscall: String,
-    /// Its arguments, decimal, hexadecimal (0x) or negative; those left out may be anything
+    /// Its arguments, decimal, hexadecimal (0x) or negative; those left out may be anything;
+    /// flags stand before PROFILE
     #[arg(value_name = "ARG", allow_hyphen_values = true, num_args = 0..=6)]
     pub(crate) args: Vec<OsString>,
 }

@@ -152,7 +152,8 @@ impl Watch {
                 PollFd::new(stopped.as_fd(), libc::POLLIN),
             ];
             poll(&mut fds, -1).at(Step::Seccomp, failed)?;
-            if fds[0].revents() & libc::POLLIN == 0 {
+            // The container is gone, or what is left of it is no part of the run any more.
+            if fds[1].is_ready() || fds[0].revents() & libc::POLLIN == 0 {
                 return Ok(());
             }
             let told = match listener.receive() {

@@ -78,7 +78,8 @@ fn number(word: &OsStr) -> Result<u64> {
     let value = value.filter(|value| !negative || *value <= 1 << 63);
     let value = value.map(|value| if negative { value.wrapping_neg() } else { value });
     value.ok_or_else(|| {
-        misuse(text, "is no argument of a call").hint("use decimal, 0x and digits, or a negative")
+        misuse(text, "is no argument of a call")
+            .hint("use decimal, 0x and digits, or a negative; flags stand before PROFILE")
     })
 }
 

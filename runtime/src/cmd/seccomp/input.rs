@@ -40,6 +40,13 @@ const USUAL: [&str; 14] = [
 #[derive(Deserialize)]
 struct Config<T> {
     linux: Option<T>,
+    process: Option<Process>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Process {
+    no_new_privileges: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +66,8 @@ pub(super) struct Input {
     origins: Vec<usize>,
     pub(super) host: &'static Arch,
     pub(super) kernel: (u32, u32),
+    /// The profile is one of a process that asks for it.
+    pub(super) no_new_privileges: bool,
 }
 
 impl Input {
@@ -75,7 +84,7 @@ impl Input {
         let kernel = version(about.kernel.as_deref())?;
         let name = path.display().to_string();
         let text = text(path)?;
-        let (within, source) = source(&name, &text)?;
+        let Found { within, source, no_new_privileges } = source(&name, &text)?;
         let capabilities = capabilities(&about.caps)?;
         let to = Container { host, capabilities: &capabilities, kernel, errno: errno_number };
         let mut input = Self {
@@ -86,6 +95,7 @@ impl Input {
             origins: Vec::new(),
             host,
             kernel,
+            no_new_privileges,
         };
         let resolved = source.resolve(&to).map_err(|fault| input.fault(&fault))?;
         (input.profile, input.origins) = (resolved.profile, resolved.origins);
@@ -179,8 +189,15 @@ fn text(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// The profile in a text, and the path that leads to it there.
-fn source(name: &str, text: &str) -> Result<(&'static str, Source)> {
+/// The profile in a text.
+struct Found {
+    /// The path that leads to it.
+    within: &'static str,
+    source: Source,
+    no_new_privileges: bool,
+}
+
+fn source(name: &str, text: &str) -> Result<Found> {
     let linux = serde_json::from_str::<Config<IgnoredAny>>(text);
     if linux.is_ok_and(|config| config.linux.is_some()) {
         let config: Config<Linux> = parse(name, text)?;
@@ -189,9 +206,14 @@ fn source(name: &str, text: &str) -> Result<(&'static str, Source)> {
             Error::rule(Step::ReadConfig, name, "has no linux.seccomp")
                 .hint("a container of it runs without a filter")
         };
-        return Ok(("linux.seccomp.", found.ok_or_else(missing)?));
+        let asked = config.process.and_then(|process| process.no_new_privileges);
+        return Ok(Found {
+            within: "linux.seccomp.",
+            source: found.ok_or_else(missing)?,
+            no_new_privileges: asked.unwrap_or(false),
+        });
     }
-    Ok(("", parse(name, text)?))
+    Ok(Found { within: "", source: parse(name, text)?, no_new_privileges: false })
 }
 
 fn parse<T: DeserializeOwned>(name: &str, text: &str) -> Result<T> {

@@ -16,6 +16,7 @@ use crate::tools::{Filter, Reason};
 pub(super) fn words(profile: &Profile, host: &'static Arch, found: &mut Vec<Finding>) {
     let arches = profile.architectures.iter().filter_map(|name| Arch::named(name));
     let arches: Vec<_> = std::iter::once(host).chain(arches).collect();
+    listener(profile, found);
     for (at, rule) in profile.syscalls.iter().enumerate() {
         names(at, rule, &arches, found);
         args(at, rule, &arches, found);
@@ -29,6 +30,23 @@ pub(super) fn words(profile: &Profile, host: &'static Arch, found: &mut Vec<Find
                 .remedy("use the number of an errno, or SCMP_ACT_ALLOW"),
             );
         }
+    }
+}
+
+/// Runtimes refuse these (config-linux.md, "Seccomp").
+fn listener(profile: &Profile, found: &mut Vec<Finding>) {
+    let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    if is_set(&profile.listener_path) {
+        return;
+    }
+    let notifies = |rule: &Syscalls| rule.action == ActionName::Notify;
+    if let Some(at) = profile.syscalls.iter().position(notifies) {
+        let problem = "SCMP_ACT_NOTIFY needs listenerPath";
+        let finding = Finding::new("listener", format!("syscalls[{at}].action"), problem).error();
+        found.push(finding.remedy("name the socket that receives the notifications"));
+    } else if is_set(&profile.listener_metadata) {
+        let finding = Finding::new("listener", "listenerMetadata", "needs listenerPath").error();
+        found.push(finding.remedy("drop it, or name the socket that receives it"));
     }
 }
 

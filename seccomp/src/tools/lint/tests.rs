@@ -167,3 +167,15 @@ fn what_is_needed_to_start_is_missed_and_dangers_are_told() {
     assert_eq!(lint_of(&names, (6, 1)), [format!("dangerous syscalls[0].names[{at}]")]);
     assert_eq!(lint_of(&names, (4, 4)).len(), 2);
 }
+
+#[test]
+fn a_listener_is_missed() {
+    let notify = json!([{"names": ["acct"], "action": "SCMP_ACT_NOTIFY"}]);
+    assert_eq!(of(&notify), ["error listener syscalls[0].action"]);
+    let mut heard = denying(&notify);
+    heard["listenerPath"] = json!("/run/agent.sock");
+    assert!(!codes(&heard).iter().any(|code| code.contains("listener")));
+    let mut lost = denying(&json!([]));
+    lost["listenerMetadata"] = json!("x");
+    assert_eq!(codes(&lost)[0], "error listener listenerMetadata");
+}

@@ -262,6 +262,14 @@ fn lint_tells_place_severity_and_remedy() {
     assert!(text.contains(&expected), "{expected}\n{text}");
     assert!(text.contains("[left-out]") && text.contains("mount_setattr"), "{text}");
     assert!(text.ends_with("json: 0 errors, 2 warnings, 2 notes\n"), "{text}");
+    let strict = |nnp: bool| {
+        let rule = json!({ "names": ["execve"], "action": "SCMP_ACT_ALLOW" });
+        let profile = json!({ "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [rule] });
+        let config =
+            json!({ "process": { "noNewPrivileges": nnp }, "linux": { "seccomp": profile } });
+        ask(&["lint"], &[&File::new(&config).name]).1
+    };
+    assert!(strict(false).contains("[runtime]") && !strict(true).contains("[runtime]"));
     let broken = json!({
         "defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [conflict("SCMP_ACT_ERRNO"), conflict("SCMP_ACT_LOG")]
