@@ -8,7 +8,9 @@ use crate::plan::hooks::HookPlan;
 use crate::state::Intent;
 
 fn recorded(process: serde_json::Value) -> Recorded {
-    let process: Process = serde_json::from_value(process).unwrap();
+    let mut process: Process = serde_json::from_value(process).unwrap();
+    // As `Inherit::of` leaves it.
+    process.set_args(None);
     let intent = Intent::new("c", std::path::Path::new("/b")).unwrap();
     let state = intent.fulfil(intent.owner.clone(), std::path::Path::new("/b/rootfs"));
     let inherit = Inherit {
