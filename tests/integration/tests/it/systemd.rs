@@ -44,6 +44,15 @@ fn assert_gone(unit: &str) {
     assert!(eventually(Duration::from_secs(10), gone), "{unit}: {}", systemctl(&["status", unit]));
 }
 
+/// A further process is in the scope, by no word of systemd's.
+#[test]
+fn a_further_process_is_in_the_scope() {
+    need!(root, systemd, cgroup_v2);
+    let c = bundle().start();
+    let done = c.exec(&[], &["/bin/sh", "-c", "cat /proc/self/cgroup"]).ok();
+    assert!(done.stdout.trim_end().ends_with(&dir(c.id())), "{done:#?}");
+}
+
 /// `slice:prefix:name` is a delegated scope that begins with init and goes with the container.
 #[test]
 fn a_scope_holds_the_container() {
