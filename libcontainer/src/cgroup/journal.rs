@@ -5,7 +5,7 @@
 //! What a file says is not always what it takes, hence [`lines`].
 
 use super::fs::Dir;
-use crate::plan::cgroup::DirPlan;
+use crate::plan::cgroup::{DirPlan, Write};
 
 /// Files of one setting per key (a device, a resource), and what unsets a key. A line without a
 /// key in such a file is the default of `io.weight` and its like.
@@ -54,6 +54,16 @@ impl Journal {
             let (file, new) = (file.to_owned(), new.to_owned());
             self.entries.push(Entry { dir: at, file, old, new });
         }
+    }
+
+    /// The words with what stood before them as their values: for systemd, which keeps its own.
+    pub(super) fn old_words(&self, words: &[Write]) -> Vec<Write> {
+        let old = |word: &Write| {
+            let same = |entry: &&Entry| entry.dir == word.dir && entry.file == word.file;
+            let value = self.entries.iter().find(same)?.old.trim().to_owned();
+            Some(Write { value, ..word.clone() })
+        };
+        words.iter().filter_map(old).collect()
     }
 
     /// Puts everything back; returns what could not be, in words.

@@ -2,11 +2,12 @@
 
 use super::fs::Dir;
 use super::journal::Journal;
+use super::systemd::UnitRecord;
 use super::{Cgroup, apply, systemd};
 use crate::error::{At, Error, Result, Step};
 use crate::host::cgroup::CgroupMode;
 use crate::plan::cgroup::update::Standing;
-use crate::plan::cgroup::{CgroupPlan, DirPlan};
+use crate::plan::cgroup::{CgroupPlan, DirPlan, Write};
 
 /// An update that was carried out and can still be taken back.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub struct Updated {
     plans: Vec<DirPlan>,
     dirs: Vec<Option<Dir>>,
     journal: Journal,
+    /// The unit that was told, what it had before, and whether the words are those of v2.
+    told: Option<(UnitRecord, Vec<Write>, bool)>,
 }
 
 impl Updated {
@@ -21,7 +24,12 @@ impl Updated {
     /// put back is added to it.
     #[must_use]
     pub fn undo(self, error: Error) -> Error {
-        let failures = self.journal.put_back(&self.plans, &self.dirs);
+        let mut failures = self.journal.put_back(&self.plans, &self.dirs);
+        if let Some((unit, words, unified)) = &self.told
+            && let Err(error) = systemd::tell(unit, words, *unified)
+        {
+            failures.push(error.to_string());
+        }
         if failures.is_empty() {
             return error;
         }
@@ -60,17 +68,21 @@ impl Cgroup {
             let on = || place.host_dir().display().to_string();
             dirs.push(Dir::find(place).at(Step::Cgroup, on)?);
         }
-        let gone =
-            |word: &&crate::plan::cgroup::Write| matches!(dirs.get(word.dir), None | Some(None));
+        let gone = |word: &&Write| matches!(dirs.get(word.dir), None | Some(None));
         if let Some(word) = plan.writes.iter().find(gone) {
             return Err(Error::rule(Step::Cgroup, &word.field, "the container's cgroup is gone"));
         }
         let mut journal = Journal::default();
         let written = apply::words(plan, &dirs, Some(&mut journal));
-        let updated = Updated { plans: plan.dirs.clone(), dirs, journal };
+        let mut updated = Updated { plans: plan.dirs.clone(), dirs, journal, told: None };
         let unified = self.record.mode == CgroupMode::Unified;
         let told = written.and_then(|()| match &self.record.unit {
-            Some(unit) => systemd::tell(unit, &plan.writes, unified),
+            Some(unit) => {
+                systemd::tell(unit, &plan.writes, unified)?;
+                let before = updated.journal.old_words(&plan.writes);
+                updated.told = Some((unit.clone(), before, unified));
+                Ok(())
+            }
             None => Ok(()),
         });
         match told {

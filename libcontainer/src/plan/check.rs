@@ -14,7 +14,7 @@ mod resources;
 mod root;
 pub mod sysctl;
 
-use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, Process};
+use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, LinuxResources, Process};
 
 use crate::error::{Error, Result, Step};
 use crate::host::Host;
@@ -95,18 +95,31 @@ pub fn check_process(spec: &Spec, host: &Host, options: &Options) -> Result<()> 
     keep(Asked { spec, host, options }, process::RULES.iter())
 }
 
-fn keep(asked: Asked<'_>, rules: impl Iterator<Item = &'static Rule>) -> Result<()> {
-    for rule in rules {
-        (rule.check)(asked).map_err(|fault| {
-            let field = fault.field.as_deref().unwrap_or(rule.field);
-            let hint = match fault.hint {
-                Some(hint) => hint.to_owned(),
-                None => format!("{} ({})", rule.words, rule.section),
-            };
-            Error::rule(Step::CheckConfig, field, fault.why).hint(hint)
-        })?;
+/// Checks `linux.resources` alone, for a container that exists.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_resources(resources: &LinuxResources) -> Result<()> {
+    for (rule, verdict) in resources::verdicts(resources) {
+        verdict.map_err(|fault| broken(rule, fault))?;
     }
     Ok(())
+}
+
+fn keep(asked: Asked<'_>, rules: impl Iterator<Item = &'static Rule>) -> Result<()> {
+    for rule in rules {
+        (rule.check)(asked).map_err(|fault| broken(rule, fault))?;
+    }
+    Ok(())
+}
+
+fn broken(rule: &Rule, fault: Fault) -> Error {
+    let field = fault.field.as_deref().unwrap_or(rule.field);
+    let hint = match fault.hint {
+        Some(hint) => hint.to_owned(),
+        None => format!("{} ({})", rule.words, rule.section),
+    };
+    Error::rule(Step::CheckConfig, field, fault.why).hint(hint)
 }
 
 impl<'a> Asked<'a> {

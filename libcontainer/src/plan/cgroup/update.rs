@@ -10,6 +10,7 @@ use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxResources};
 use super::{CgroupPlan, DirPlan, Words, v1, v2};
 use crate::error::{Error, Result, Step};
 use crate::host::cgroup::CgroupMode;
+use crate::plan::check::check_resources;
 use crate::spec::Resources;
 
 /// What stands before an update, as far as words depend on it.
@@ -34,6 +35,7 @@ pub fn update(
     asked: &Resources,
     standing: &Standing,
 ) -> Result<CgroupPlan> {
+    check_resources(&asked.oci)?;
     if dirs.is_empty() {
         return without(asked);
     }
@@ -188,6 +190,28 @@ mod tests {
         let (words, swap) = words(CgroupMode::Legacy, &asked, &standing).unwrap();
         assert_eq!(words, ["memory.limit_in_bytes 60", "cpu.cfs_period_us 900"]);
         assert_eq!(swap, Some(80));
+    }
+
+    #[test]
+    fn the_rules_of_create_hold() {
+        for (asked, field) in [
+            (json!({"unified": {"cgroup.procs": "1"}}), "linux.resources.unified"),
+            (json!({"unified": {"a/b": "1"}}), "linux.resources.unified"),
+            (json!({"rdma": {"mlx5_0": {}}}), "linux.resources.rdma"),
+            (
+                json!({"hugepageLimits": [{"pageSize": "2M", "limit": 1}]}),
+                "linux.resources.hugepageLimits",
+            ),
+            (
+                json!({"blockIO": {"weightDevice": [{"major": 8, "minor": 0}]}}),
+                "linux.resources.blockIO.weightDevice",
+            ),
+            (json!({"devices": [{"allow": true, "access": "x"}]}), "linux.resources.devices"),
+        ] {
+            let error = words(CgroupMode::Unified, &asked, &Standing::default()).unwrap_err();
+            let error = error.to_string();
+            assert!(error.starts_with(&format!("invalid config {field}")), "{error}");
+        }
     }
 
     #[test]

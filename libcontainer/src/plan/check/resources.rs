@@ -38,6 +38,20 @@ pub(super) static RULES: &[Rule] = &[
     },
 ];
 
+/// The rules of [`RULES`] on limits alone, in the same order.
+pub(super) fn verdicts(
+    resources: &LinuxResources,
+) -> impl Iterator<Item = (&'static Rule, Verdict)> {
+    let checks: [fn(&LinuxResources) -> Verdict; 5] = [
+        weights_are_set,
+        rdma_is_set,
+        huge_pages_are_legal,
+        unified_keys_are_files,
+        device_rules_are_legal,
+    ];
+    RULES.iter().zip(checks).map(move |(rule, check)| (rule, check(resources)))
+}
+
 fn on_resources(asked: Asked<'_>, check: fn(&LinuxResources) -> Verdict) -> Verdict {
     let resources = asked.linux().and_then(|linux| linux.resources().as_ref());
     resources.map_or(Ok(()), check)

@@ -165,6 +165,23 @@ fn update_changes_unit_and_files() {
     }
 }
 
+/// An update that fails after systemd was told leaves the unit with its old values, too.
+#[test]
+fn an_update_that_fails_is_undone_in_the_unit() {
+    need!(root, systemd, cgroup_v2, controller("memory"), controller("cpu"));
+    let limits = json!({"limit": 32 << 20, "swap": 32 << 20});
+    let c = bundle().set("/linux/resources/memory", limits).start();
+    let names = ["MemoryMax", "TasksMax", "CPUQuotaPerSecUSec", "CPUWeight"];
+    let before = names.map(|name| property(&unit(c.id()), name));
+    // The new state cannot be written.
+    fs::create_dir(c.place().root().join(c.id()).join(".state.json.tmp")).unwrap();
+    let words = ["update", "--memory=40M", "--memory-swap=48M", "--pids-limit=9", c.id()];
+    let message = c.runtime().call(&words).refused();
+    assert!(message.contains("state.json"), "{message}");
+    assert_eq!(names.map(|name| property(&unit(c.id()), name)), before);
+    assert_eq!(file(&c, "memory.max"), (32 << 20).to_string());
+}
+
 /// Annotations `org.systemd.property.NAME` are properties; one that systemd does not know is an
 /// error that names the unit and systemd's words.
 #[test]
