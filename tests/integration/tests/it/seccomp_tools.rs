@@ -174,7 +174,7 @@ fn what_cannot_be_answered_ends_with_2() {
     let good = write("good", "{\"defaultAction\":\"SCMP_ACT_ALLOW\"}");
     let no_profile = write("no-profile", "{\n  \"linux\": {}\n}");
     let no_json = write("no-json", "{\n \"defaultAction\": }");
-    let typo = write("typo", "{\"defaultAction\":\"SCMP_ACT_ALOW\"}");
+    let typo = write("typo", "{\"defaultAction\":\"SCMP_ACT_PERMIT\"}");
     let nothing = write("nothing", "{}");
     let bad = write(
         "bad",
@@ -184,7 +184,7 @@ fn what_cannot_be_answered_ends_with_2() {
         (["explain", "/no/such/file"].as_slice(), "/no/such/file: "),
         (&["explain", &no_profile], "has no linux.seccomp"),
         (&["lint", &no_json], "no-json:2:19: expected value"),
-        (&["lint", &typo], "unknown variant `SCMP_ACT_ALOW`"),
+        (&["lint", &typo], "unknown variant `SCMP_ACT_PERMIT`"),
         (&["lint", &nothing], "missing field `defaultAction`"),
         (&["explain", &bad], "bad:4:13: linux.seccomp.syscalls[0].errnoRet: "),
         (&["check", &good, "mkdri"], "mkdri: is no system call of"),
