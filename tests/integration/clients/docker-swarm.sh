@@ -6,6 +6,7 @@
 
 # shellcheck source=dockerd.sh
 source "$HERE/dockerd.sh"
+BY_FILE=yes
 begin
 mounts >"$WORK/mounts"
 project="$WORK/project"

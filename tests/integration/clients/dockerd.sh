@@ -9,11 +9,17 @@
 image=localhost/corten-check:1
 export DOCKER_HOST=unix://$WORK/d.sock DOCKER_CONFIG=$WORK/client
 
-# daemon FLAG…: starts dockerd with more flags and waits until it answers.
+# daemon FLAG…: starts dockerd with more flags and waits until it answers. The runtime is told by flags, or
+# with BY_FILE by the configuration file.
 daemon() {
+    local choose=(--add-runtime "alt=$RUNTIME" --default-runtime alt)
+    if [ -n "${BY_FILE:-}" ]; then
+        choose=(--config-file "$WORK/daemon.json")
+        echo '{ "runtimes": { "alt": { "path": "'"$RUNTIME"'" } }, "default-runtime": "alt" }' >"$WORK/daemon.json"
+    fi
     mkdir -p "$WORK/bin" && ln -sf "$RUNTIME" "$WORK/bin/runc"
     PATH=$WORK/bin:$PATH dockerd --host "$DOCKER_HOST" --data-root "$WORK/data" --exec-root "$WORK/exec" \
-        --pidfile "$WORK/docker.pid" --add-runtime "alt=$RUNTIME" --default-runtime alt --cgroup-parent "/$TAG" \
+        --pidfile "$WORK/docker.pid" "${choose[@]}" --cgroup-parent "/$TAG" \
         --userland-proxy=false --oom-score-adjust 0 --log-level warn ${STORAGE:+--storage-driver "$STORAGE"} \
         "$@" >>"$WORK/docker.log" 2>&1 &
     daemon_pid=$!

@@ -13,6 +13,9 @@ log_driver = "k8s-file"
 [engine]
 events_logger = "file"
 lock_type = "file"
+runtime_supports_json = ["crun", "runc", "chosen"]
+[engine.runtimes]
+chosen = ["$RUNTIME"]
 CONF
 export CONTAINERS_CONF=$WORK/containers.conf
 mkdir -p "$WORK/tmp" "$WORK/net" && export TMPDIR=$WORK/tmp

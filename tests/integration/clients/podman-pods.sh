@@ -61,6 +61,27 @@ expect "what it built" 0 '^built 0 1000$' "${once[@]}" built sh -c "echo \$(cat 
 printf 'FROM %s\nRUN exit 3\n' $image >"$WORK/build/Dockerfile"
 expect "a failing step is told" '[0-9]+' 'exit status 3' "${podman[@]}" build --network none --cgroup-parent "/$TAG/build" "$WORK/build"
 
+# buildah itself.
+buildah=(buildah --root "$WORK/root" --runroot "$WORK/runroot" --storage-driver "${STORAGE:-overlay}")
+b="${buildah[*]}"
+expect "buildah takes the image" 0 'working' "${buildah[@]}" from --pull-never --name working $image
+for tty in false true; do
+    expect "buildah runs a command (terminal: $tty)" 0 'ran' \
+        "${buildah[@]}" run --runtime "$RUNTIME" --isolation oci --network none --tty=$tty working sh -c 'echo ran; echo made >/made'
+done
+expect "buildah tells its exit status" 5 '' "${buildah[@]}" run --runtime "$RUNTIME" --isolation oci --network none working sh -c 'exit 5'
+got=0
+output=$(echo over | timeout 30 "${buildah[@]}" run --runtime "$RUNTIME" --isolation oci --network none working cat 2>&1) || got=$?
+judge "buildah hands standard input on" 0 'over' "$got" "$output"
+expect "buildah commits what was run" 0 '' bash -c "$b commit -q working committed"
+expect "and it is there" 0 '^made$' "${once[@]}" committed cat /made
+expect "the working container is removed" 0 '[0-9a-f]{64}' "${buildah[@]}" rm working
+
+# By the name of the configuration.
+expect "a runtime of containers.conf" 0 '^hello$' "${podman[@]}" --runtime chosen run --rm --network none --cgroup-parent "/$TAG" $image echo hello
+expect "its log is read as JSON" 127 'executable file .*not found in \$PATH.*OCI runtime attempted to invoke a command that was not found' \
+    "${podman[@]}" --runtime chosen run --rm --network none --cgroup-parent "/$TAG" $image no-such-command
+
 # By name: podman keys what a runtime can do on the name of its file.
 for name in runc crun; do
     ln -s "$RUNTIME" "$WORK/$name"
