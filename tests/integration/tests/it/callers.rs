@@ -244,6 +244,27 @@ fn containerd_go_runc_reads_ps_state_and_list() {
     assert_eq!(none.runtime().call(&["list", "--format=json"]).ok().stdout.trim(), "null");
 }
 
+/// `events --stats ID` is one object on one line; `events --interval=Ns ID` goes on until the container ends.
+#[test]
+fn containerd_go_runc_541_to_600_reads_stats_and_events() {
+    need!(root, controller("pids"));
+    let c = Bundle::new().sleeper().start();
+    let check = |event: &Value| {
+        assert_eq!((event["type"].as_str(), event["id"].as_str()), (Some("stats"), Some(c.id())));
+        assert_eq!(event["data"]["pids"]["current"], 1, "{event}");
+        assert!(event["data"]["cpu"]["usage"]["total"].is_u64(), "{event}");
+    };
+    let once = c.runtime().call(&["events", "--stats", c.id()]).ok();
+    assert_eq!(once.stdout.lines().count(), 1, "{once:?}");
+    check(&once.json());
+    let call = c.runtime().spawn(&["events", "--interval=1s", c.id()]);
+    let line = || call.output(std::process::ExitStatus::default()).stdout.contains('\n');
+    assert!(host::eventually(Duration::from_secs(10), line));
+    c.stop();
+    let stream = call.wait();
+    check(&serde_json::from_str(stream.stdout.lines().next().unwrap()).unwrap());
+}
+
 /// podman and CRI-O give `PATH` and `XDG_RUNTIME_DIR` and nothing else.
 #[test]
 fn podman_and_cri_o_give_an_almost_empty_environment() {
