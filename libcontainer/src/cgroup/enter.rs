@@ -144,3 +144,39 @@ fn init_dir(dir: &DirPlan, pid: i32) -> Result<Dir> {
     });
     found.at(Step::Cgroup, || format!("{ADDING}: {}", dir.mount.join(path).display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::paths::InRoot;
+
+    fn hierarchy(controllers: &[&str]) -> DirPlan {
+        let controllers = controllers.iter().map(ToString::to_string).collect();
+        DirPlan { controllers, mount: "/sys/fs/cgroup/x".into(), path: "c".into() }
+    }
+
+    fn sub(controller: Option<&str>, path: &str) -> Sub {
+        let controller = controller.map(str::to_owned);
+        Sub { controller, path: InRoot::new(path).unwrap() }
+    }
+
+    #[test]
+    fn a_flag_is_for_the_hierarchies_of_its_controller() {
+        let path = |dir: &DirPlan, subs: &[Sub]| below(dir, subs).path;
+        let cpu = hierarchy(&["cpu", "cpuacct"]);
+        let v2 = hierarchy(&[]);
+        assert_eq!(path(&cpu, &[]), Path::new("c"));
+        assert_eq!(path(&cpu, &[sub(None, "a")]), Path::new("c/a"));
+        assert_eq!(path(&v2, &[sub(None, "/")]), Path::new("c"));
+        let two = [sub(Some("memory"), "m"), sub(Some("cpuacct"), "a")];
+        assert_eq!(path(&cpu, &two), Path::new("c/a"));
+        assert_eq!(path(&v2, &two), Path::new("c"));
+    }
+
+    #[test]
+    fn a_controller_that_is_not_there_is_named() {
+        let record = CgroupRecord { dirs: vec![hierarchy(&["cpu"])], ..CgroupRecord::default() };
+        let error = Entry::open(&record, &[sub(Some("whaaat"), "/")], 1).unwrap_err();
+        assert!(error.to_string().contains("unknown controller whaaat"), "{error}");
+    }
+}

@@ -189,3 +189,35 @@ fn announce(init: &mut Init<'_>, listen_fds: u32) {
         init.kit.envp.fill(&[&text[..length]]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_of_the_steps_is_the_security_model() {
+        let order: Vec<Step> = STEPS.iter().map(|(step, _)| *step).collect();
+        let first = |step| order.iter().position(|other| *other == step).unwrap();
+        let last = |step| order.iter().rposition(|other| *other == step).unwrap();
+        assert_eq!(order.len(), 21);
+        assert_eq!(first(Step::Keyring), 0);
+        assert!(first(Step::Label) < first(Step::Capabilities));
+        assert!(last(Step::Fds) < first(Step::Seccomp));
+        assert!(first(Step::Seccomp) < last(Step::User));
+        assert!(last(Step::User) < last(Step::Capabilities));
+        assert!(last(Step::Capabilities) < first(Step::Exec));
+        let end = [Step::Seccomp, Step::Start, Step::Exec, Step::Seccomp];
+        assert_eq!(order[order.len() - 4..], end);
+    }
+
+    /// What both tables have stands in the same order in both.
+    #[test]
+    fn the_steps_are_those_of_create_in_its_order() {
+        let create: Vec<usize> = init::STEPS.iter().map(|(_, run)| *run as usize).collect();
+        let places = STEPS.iter().map(|(step, run)| {
+            let place = create.iter().position(|other| *other == *run as usize);
+            place.unwrap_or_else(|| panic!("{step:?} is no step of create"))
+        });
+        assert!(places.is_sorted());
+    }
+}
