@@ -25,6 +25,7 @@ services:
     pids_limit: 50
   client:
     image: $image
+    runtime: alt
     command: sh -c "wget -qO- http://web/f; exec sleep 1000"
     depends_on: { web: { condition: service_healthy } }
     networks: [front]

@@ -12,6 +12,7 @@ expect "no network is none" 0 '^lo$' "${once[@]}" $image ls /sys/class/net
 mounts >"$WORK/mounts"
 
 # Foreground.
+expect "the runtime is chosen per container" 0 '^chosen$' "${once[@]}" --runtime alt $image echo chosen
 expect "run prints and ends" 0 '^hello$' "${once[@]}" $image echo hello
 expect "the command's exit status is docker's" 7 '' "${once[@]}" $image sh -c 'exit 7'
 expect "a missing command is 127" 127 'executable file not found in \$PATH' "${once[@]}" $image no-such-command
