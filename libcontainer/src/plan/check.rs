@@ -84,7 +84,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
 pub fn check(spec: &Spec, host: &Host, options: &Options) -> Result<Vec<String>> {
     let asked = Asked { spec, host, options };
     keep(asked, rules())?;
-    Ok(root::warnings(asked))
+    Ok([root::warnings(asked), resources::warnings(asked)].concat())
 }
 
 /// Checks `process` alone, for a container that exists.

@@ -36,16 +36,15 @@ impl Access {
     /// Read, write and mknod.
     pub const ALL: Self = Self(7);
 
+    /// Other letters are passed over, as runc does; `plan::check` warns about them.
     fn parse(text: &str) -> Option<Self> {
-        text.bytes()
-            .try_fold(0, |bits, letter| match letter {
-                b'r' => Some(bits | Self::READ),
-                b'w' => Some(bits | Self::WRITE),
-                b'm' => Some(bits | Self::MKNOD),
-                _ => None,
-            })
-            .filter(|bits| *bits != 0)
-            .map(Self)
+        let bits = text.bytes().fold(0, |bits, letter| match letter {
+            b'r' => bits | Self::READ,
+            b'w' => bits | Self::WRITE,
+            b'm' => bits | Self::MKNOD,
+            _ => bits,
+        });
+        (bits != 0).then_some(Self(bits))
     }
 
     /// The bits of `<linux/bpf.h>`.
@@ -159,7 +158,7 @@ impl DeviceList {
     /// Decides from the bundle's rules and its own `linux.devices`.
     ///
     /// # Errors
-    /// A rule without access or with another letter than `rwm`, a type that is no device, a
+    /// A rule without any of the letters `rwm`, a type that is no device, a
     /// number out of range, or a rule that takes a part out of a wildcard.
     pub fn build(rules: &[LinuxDeviceCgroup], devices: &[LinuxDevice]) -> Result<Self> {
         let mut list = Self::default();
@@ -182,7 +181,7 @@ impl DeviceList {
             return Err(Error::rule(
                 Step::CheckConfig,
                 on,
-                format!("device access {access:?} must be one or more of r, w and m"),
+                format!("device access {access:?} must have one or more of r, w and m"),
             ));
         };
         let kind = match rule.typ() {

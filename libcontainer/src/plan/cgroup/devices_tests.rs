@@ -97,8 +97,8 @@ fn own_node_at_a_default_path_replaces_the_default_rule() {
 #[test]
 fn bad_rules_are_named() {
     for (rule, words) in [
-        (json!({"allow": true, "type": "c"}), "device access \"\" must be"),
-        (json!({"allow": true, "type": "c", "access": "rx"}), "device access \"rx\" must be"),
+        (json!({"allow": true, "type": "c"}), "device access \"\" must have"),
+        (json!({"allow": true, "type": "c", "access": "x"}), "device access \"x\" must have"),
         (json!({"allow": true, "type": "p", "access": "r"}), "invalid cgroup device type \"p\""),
         (json!({"allow": true, "type": "c", "major": -2, "access": "r"}), "major -2 is no device"),
         (

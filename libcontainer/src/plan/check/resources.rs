@@ -1,7 +1,7 @@
 //! Rules about cgroup resources that hold for every hierarchy (config-linux.md,
 //! "Control groups"). What one hierarchy can do is `plan::cgroup`'s.
 
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxResources};
 
 use super::{Asked, Fault, Rule, Verdict, ensure};
 
@@ -32,7 +32,7 @@ pub(super) static RULES: &[Rule] = &[
     },
     Rule {
         field: "linux.resources.devices",
-        words: "access is made of r, w and m; numbers are -1 or more",
+        words: "access has r, w or m; numbers are -1 or more",
         section: "config-linux.md, \"Allowed Device list\"",
         check: |asked| on_resources(asked, device_rules_are_legal),
     },
@@ -107,12 +107,15 @@ fn unified_keys_are_files(resources: &LinuxResources) -> Verdict {
     Ok(())
 }
 
+/// The kinds of access to a device.
+const ACCESS: [char; 3] = ['r', 'w', 'm'];
+
 fn device_rules_are_legal(resources: &LinuxResources) -> Verdict {
     for (index, rule) in resources.devices().iter().flatten().enumerate() {
         let fault = |why: String| Fault::at(format!("linux.resources.devices[{index}]"), why);
         let access = rule.access().as_deref().unwrap_or_default();
-        ensure(access.chars().all(|c| "rwm".contains(c)), || {
-            fault(format!("access {access:?} has other letters than r, w, m"))
+        ensure(access.is_empty() || access.contains(ACCESS), || {
+            fault(format!("access {access:?} has none of the letters r, w, m"))
         })?;
         for number in [rule.major(), rule.minor()].into_iter().flatten() {
             ensure((-1..=i64::from(u32::MAX)).contains(&number), || {
@@ -121,4 +124,18 @@ fn device_rules_are_legal(resources: &LinuxResources) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// What deserves a warning: letters of a device rule that mean nothing. runc passes them over, so
+/// that bundles have them.
+pub(super) fn warnings(asked: Asked<'_>) -> Vec<String> {
+    let resources = asked.linux().and_then(|linux| linux.resources().as_ref());
+    let rules = resources.and_then(|resources| resources.devices().as_ref());
+    let strange = |(index, rule): (usize, &LinuxDeviceCgroup)| {
+        let access = rule.access().as_deref()?;
+        let rest: String = access.chars().filter(|letter| !ACCESS.contains(letter)).collect();
+        let field = format!("linux.resources.devices[{index}].access");
+        (!rest.is_empty()).then(|| format!("{field}: ignoring {rest:?}, access is of r, w and m"))
+    };
+    rules.into_iter().flatten().enumerate().filter_map(strange).collect()
 }

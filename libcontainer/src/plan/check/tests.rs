@@ -261,8 +261,8 @@ const BROKEN: &[(&str, &str, &str, &str)] = &[
     (
         "",
         "",
-        r#""resources":{"devices":[{"allow":true,"access":"rwx"}]}"#,
-        "devices[0]: access \"rwx\"",
+        r#""resources":{"devices":[{"allow":true,"access":"x"}]}"#,
+        "devices[0]: access \"x\"",
     ),
 ];
 
@@ -377,4 +377,14 @@ fn a_container_without_process_or_linux_section_is_legal() {
         let spec = Spec::parse(Path::new("c"), text.as_bytes()).unwrap();
         assert_eq!(verdict(&spec, &Host::ideal(), &Options::default()), "legal");
     }
+}
+
+#[test]
+fn strange_letters_of_device_access_are_told() {
+    let linux = r#""resources":{"devices":[{"allow":false,"access":"rwm"},{"allow":false,"type":"c","access":"rwa"}]}"#;
+    let told = check(&spec("", "", linux), &Host::ideal(), &Options::default()).unwrap();
+    assert_eq!(
+        told,
+        [r#"linux.resources.devices[1].access: ignoring "a", access is of r, w and m"#]
+    );
 }
