@@ -65,8 +65,12 @@ impl Bus {
     /// # Errors
     /// No address, nobody who listens there, or a server that does not want us.
     pub(crate) fn connect(user: bool, until: Instant) -> Result<Self, Trouble> {
+        Self::first_of(addresses(user, |name| env::var(name).ok()), until)
+    }
+
+    fn first_of(addresses: Vec<(String, bool)>, until: Instant) -> Result<Self, Trouble> {
         let mut first = None;
-        for (address, is_bus) in addresses(user, |name| env::var(name).ok()) {
+        for (address, is_bus) in addresses {
             let done = socket(&address, until).map_err(Trouble::from).and_then(|socket| {
                 let (inbox, replies) = (Vec::new(), Vec::new());
                 let signals = VecDeque::new();
@@ -75,6 +79,8 @@ impl Bus {
             });
             match done {
                 Ok(bus) => return Ok(bus),
+                // No time is left for another.
+                Err(Trouble::Silence) => return Err(Trouble::Silence),
                 Err(trouble) => first = first.or(Some(trouble)),
             }
         }

@@ -59,6 +59,17 @@ fn a_call_that_nobody_answers_ends_at_the_deadline() {
     std::fs::remove_file(path).unwrap();
 }
 
+/// A bus that hangs uses the whole deadline: the next address is not tried after it.
+#[test]
+fn a_bus_that_hangs_is_silence() {
+    let path = env::temp_dir().join(format!("corten-bus-{}-hung", std::process::id()));
+    let _silent = UnixListener::bind(&path).unwrap();
+    let hung = (format!("unix:path={}", path.display()), true);
+    let refused = Bus::first_of(vec![hung, ("unix:path=/none".to_owned(), false)], soon());
+    assert!(matches!(refused, Err(Trouble::Silence)));
+    std::fs::remove_file(path).unwrap();
+}
+
 #[test]
 fn a_server_that_leaves_is_told_apart() {
     let (socket, thread, path) = server(|_| {});
