@@ -116,8 +116,9 @@ pub enum Route {
     #[default]
     Direct,
     /// A short-lived process in between: a pid or time namespace takes effect for children only,
-    /// a joined user namespace must own the new ones, and time offsets are frozen as soon as a
-    /// process lives in the namespace.
+    /// a joined user namespace must own the new ones, what is joined may belong to the host while
+    /// the user namespace is new, and time offsets are frozen as soon as a process lives in the
+    /// namespace.
     Bridge,
 }
 
@@ -179,7 +180,9 @@ pub fn build(linux: Option<&Linux>) -> Result<NamespacePlan> {
     plan.join.sort_by_key(|join| Kind::ALL.iter().position(|other| *other == join.kind));
     plan.time_offsets = time_offsets(linux);
     let for_children = |join: &Join| matches!(join.kind, Kind::User | Kind::Pid | Kind::Time);
-    if plan.join.iter().any(for_children) || !plan.time_offsets.is_empty() {
+    // In a new user namespace nobody may enter what the host's owns: that comes before.
+    let enters_first = plan.is_new(Kind::User) && !plan.join.is_empty();
+    if enters_first || plan.join.iter().any(for_children) || !plan.time_offsets.is_empty() {
         plan.route = Route::Bridge;
     }
     Ok(plan)
@@ -222,6 +225,9 @@ mod tests {
     fn joined_pid_needs_a_bridge_and_joined_net_does_not() {
         let pid = linux(serde_json::json!({"namespaces": [{"type": "pid", "path": "/p"}]}));
         assert_eq!(build(Some(&pid)).unwrap().route, Route::Bridge);
+        let user = linux(serde_json::json!({"namespaces": [
+            {"type": "user"}, {"type": "network", "path": "/n"}]}));
+        assert_eq!(build(Some(&user)).unwrap().route, Route::Bridge);
         let net = linux(serde_json::json!({"namespaces": [{"type": "network", "path": "/p"}]}));
         let plan = build(Some(&net)).unwrap();
         assert_eq!(plan.route, Route::Direct);

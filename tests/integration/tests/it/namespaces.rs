@@ -113,6 +113,23 @@ fn a_pid_namespace_is_joined_by_path() {
     assert_ne!(c.fact("pid"), "1");
 }
 
+/// What the host's user namespace owns can be joined by a container that has a new one.
+#[test]
+fn the_host_s_namespaces_are_joined_before_a_new_user_namespace() {
+    need!(root);
+    let holder = Holder::unshare(&["--net", "--uts"]);
+    let bundle = Bundle::new()
+        .unset("/hostname")
+        .user_namespace()
+        .namespace("network", &holder.path("net"))
+        .namespace("uts", &holder.path("uts"));
+    let ns = inside(bundle);
+    for name in ["net", "uts"] {
+        assert_eq!(ns[name], holder.inode(name).as_str(), "{name}");
+    }
+    assert_ne!(ns["user"], host::namespace("self", "user"));
+}
+
 /// A host name is set in a uts namespace that was joined.
 #[test]
 fn a_hostname_is_set_in_a_joined_namespace() {
