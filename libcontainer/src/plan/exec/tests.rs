@@ -235,7 +235,7 @@ fn what_a_plan_leaves_comes_back_as_it_was() {
 }
 
 #[test]
-fn the_filter_is_the_containers_and_its_moment_the_processs() {
+fn the_filter_is_the_containers_its_moment_is_not() {
     let mut recorded = recorded(own());
     recorded.inherit.seccomp = Some(SeccompRecord { flags: 4, listener: None });
     recorded.filter = vec![Insn { code: 6, jt: 0, jf: 0, k: 0 }];
