@@ -155,7 +155,12 @@ impl InitProcess {
                 .hint("look at /proc/PID/stack and the mounts' servers"));
         }
         let mut packet = [0; LEN];
-        let (len, with) = fd::recv_with_fd(&self.sync, &mut packet).at(Step::Wait, || "init")?;
+        let received = match fd::recv_with_fd(&self.sync, &mut packet) {
+            // It died with our word unread: not the end that tells that the program runs.
+            Err(e) if e.raw_os_error() == Some(libc::ECONNRESET) => return Err(self.epitaph()),
+            received => received,
+        };
+        let (len, with) = received.at(Step::Wait, || "init")?;
         if len == 0 {
             return Ok(None);
         }
