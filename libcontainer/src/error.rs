@@ -261,6 +261,8 @@ impl fmt::Display for Error {
             // A broken rule of a verb is a whole sentence in runc's words; the verb adds nothing.
             (_, true) if !matches!(self.cause, Cause::Io(_)) => {}
             (step, true) => write!(f, "{}: ", step.words())?,
+            // The words that users know from runc.
+            (Step::Mount, false) => write!(f, "error mounting {}: ", self.on)?,
             (step, false) => write!(f, "{} {}: ", step.words(), self.on)?,
         }
         match &self.cause {
@@ -322,7 +324,7 @@ mod tests {
     fn errno_prints_as_go_prints_it() {
         let error = io::Error::from_raw_os_error(libc::EPERM);
         let error = Err::<(), _>(error).at(Step::Mount, || "/proc").unwrap_err();
-        assert_eq!(error.to_string(), "mount /proc: operation not permitted");
+        assert_eq!(error.to_string(), "error mounting /proc: operation not permitted");
     }
 
     #[test]

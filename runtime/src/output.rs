@@ -89,6 +89,7 @@ impl Failure {
         let starting = match error.step {
             Step::Exec if error.errno().is_none() => "",
             Step::ReadConfig | Step::CheckConfig | Step::State | Step::Seal | Step::Output => "",
+            Step::Mount => "unable to start container process: error during container init: ",
             _ => "unable to start container process: ",
         };
         match verb {

@@ -48,7 +48,7 @@ fn json_log_is_one_object_with_runc_s_members_first() {
         log.say(Level::Warning, "not asked for");
         log.failure("run", &eperm().into());
     });
-    let start = r#"{"level":"error","msg":"corten run failed: unable to start container process: mount /proc: operation not permitted","time":""#;
+    let start = r#"{"level":"error","msg":"corten run failed: unable to start container process: error during container init: error mounting /proc: operation not permitted","time":""#;
     assert!(text.starts_with(start), "{text}");
     // podman: json.Unmarshal of the whole file.
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -31,13 +31,13 @@ fn a_missing_source_and_a_wrong_kind_are_told() {
     let mount = |to: &str, from: &str| {
         format!(r#"[{{"destination": "{to}", "source": "{from}", "options": ["bind"]}}]"#)
     };
-    let words = r#"mount "nothing" to rootfs at "/dir": no such file or directory"#;
+    let words = r#"error mounting "nothing" to rootfs at "/dir": no such file or directory"#;
     scene.refuses(&mount("/dir", "nothing"), words);
     assert!(!scene.rootfs("new").exists());
     scene.refuses(&mount("/dir", "HOST/file"), "not a directory");
     scene.refuses(&mount("/file", "HOST/sub"), "not a directory");
     let text = r#"[{"destination": "/x", "type": "nosuchfs"}]"#;
-    scene.refuses(text, r#"mount "nosuchfs" to rootfs at "/x": no such device"#);
+    scene.refuses(text, r#"error mounting "nosuchfs" to rootfs at "/x": no such device"#);
     let text = r#"[{"destination": "/x", "type": "tmpfs", "options": ["nonsense=1"]}]"#;
     scene.refuses(text, "invalid argument");
 }
