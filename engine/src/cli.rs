@@ -1,0 +1,257 @@
+//! The command line: global flags, the table of verbs, dispatch, and how an error is printed.
+//!
+//! A verb is a row ([`Verb`]): its spellings, what help says of it, its flags (a clap `Args`
+//! struct) and the function that does it. Rows stand in one file per group; [`GROUPS`] lists
+//! them. Only the flags of the verb that was typed are defined, which takes most of the time of a
+//! short command.
+
+mod system;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Args, FromArgMatches};
+
+use crate::Context;
+use crate::error::{Error, FAILURE, Result};
+use crate::paths::{self, Paths};
+
+/// One verb.
+pub(crate) struct Verb {
+    /// Every way to write it; the first one is shown: `run`, `container run`.
+    pub(crate) spellings: &'static [&'static str],
+    /// One line of help.
+    pub(crate) about: &'static str,
+    /// Adds the flags.
+    pub(crate) define: fn(clap::Command) -> clap::Command,
+    /// Reads the flags and does it; the number is the exit code.
+    pub(crate) run: fn(&Context, &ArgMatches) -> Result<u8>,
+    /// Exit code when the command line cannot be understood: 125 where the program's own code
+    /// is returned, else 1.
+    pub(crate) misuse: u8,
+}
+
+/// A row: spellings, type of the flags, function, words of help. `misuse: 125` may follow.
+macro_rules! verb {
+    ($spellings:expr, $args:ty, $run:path, $about:literal) => {
+        $crate::cli::verb!($spellings, $args, $run, $about, misuse: $crate::error::FAILURE)
+    };
+    ($spellings:expr, $args:ty, $run:path, $about:literal, misuse: $misuse:expr) => {
+        $crate::cli::Verb {
+            spellings: &$spellings,
+            about: $about,
+            define: <$args as clap::Args>::augment_args,
+            run: |context, matches| {
+                let args = <$args as clap::FromArgMatches>::from_arg_matches(matches);
+                $run(context, &args.map_err(|error| $crate::cli::misread(&error))?)
+            },
+            misuse: $misuse,
+        }
+    };
+}
+pub(crate) use verb;
+
+/// The verbs, group by group, in the order of help.
+static GROUPS: &[&[Verb]] = &[system::VERBS];
+
+/// What the words of two words belong to: `container`, `image` and so on.
+const MANAGED: &[(&str, &str)] = &[
+    ("container", "Manage containers"),
+    ("image", "Manage images"),
+    ("network", "Manage networks"),
+    ("system", "Manage the engine itself"),
+    ("volume", "Manage volumes"),
+];
+
+/// Flags that stand before the verb.
+#[derive(Args, Debug)]
+struct Global {
+    /// Directory for all that is kept: images, containers, volumes
+    #[arg(long, value_name = "DIR", env = "PIER_ROOT", default_value = paths::ROOT)]
+    root: PathBuf,
+    /// Directory for what lives no longer than the machine is up
+    #[arg(long, value_name = "DIR", env = "PIER_RUN_ROOT", default_value = paths::RUN)]
+    run_root: PathBuf,
+    /// Print the version
+    #[arg(short = 'v', long)]
+    version: bool,
+}
+
+/// Reads the command line, does what it says, tells how it ended.
+pub fn main(argv: Vec<OsString>) -> ExitCode {
+    let typed = Typed::find(&argv);
+    let mut definitions = definitions(&typed);
+    let matches = match definitions.try_get_matches_from_mut(argv) {
+        Ok(matches) => matches,
+        Err(error) => return refuse(&error, typed.misuse()),
+    };
+    match run(&mut definitions, &typed, &matches) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            tell(&error);
+            ExitCode::from(error.code)
+        }
+    }
+}
+
+fn run(definitions: &mut clap::Command, typed: &Typed, matches: &ArgMatches) -> Result<u8> {
+    let global = Global::from_arg_matches(matches).map_err(|error| misread(&error))?;
+    if global.version {
+        return print(&format!("{}\n", system::version_line())).map(|()| 0);
+    }
+    let Some((verb, flags)) = typed.verb.zip(innermost(matches)) else {
+        return print(&definitions.render_help().to_string()).map(|()| 0);
+    };
+    let paths = Paths::absolute(&global.root, &global.run_root)
+        .map_err(|error| Error::new("there is no current directory").why(error))?;
+    (verb.run)(&Context { paths }, flags)
+}
+
+/// The flags of the verb: below one subcommand, or two.
+fn innermost(matches: &ArgMatches) -> Option<&ArgMatches> {
+    let (_, inner) = matches.subcommand()?;
+    Some(innermost(inner).unwrap_or(inner))
+}
+
+/// Which verb the command line names.
+struct Typed {
+    verb: Option<&'static Verb>,
+    group: Option<&'static str>,
+}
+
+impl Typed {
+    /// Looks over global flags and their values for the first word that is no flag.
+    fn find(argv: &[OsString]) -> Self {
+        let mut words = argv.iter().skip(1).map(|word| word.to_str().unwrap_or_default());
+        let mut first = None;
+        while let Some(word) = words.next() {
+            match word {
+                "--root" | "--run-root" => drop(words.next()),
+                flag if flag.starts_with('-') => {}
+                word => {
+                    first = Some(word);
+                    break;
+                }
+            }
+        }
+        let Some(first) = first else { return Self { verb: None, group: None } };
+        let group = MANAGED.iter().find(|(name, _)| *name == first).map(|(name, _)| *name);
+        let second = words.next().filter(|_| group.is_some());
+        let spelling =
+            second.map_or_else(|| first.to_owned(), |second| format!("{first} {second}"));
+        Self { verb: all().find(|verb| verb.spellings.contains(&spelling.as_str())), group }
+    }
+
+    fn misuse(&self) -> u8 {
+        self.verb.map_or(FAILURE, |verb| verb.misuse)
+    }
+}
+
+fn all() -> impl Iterator<Item = &'static Verb> {
+    GROUPS.iter().flat_map(|group| group.iter())
+}
+
+/// Definitions for one command line: every verb by name, the flags only of the one typed.
+fn definitions(typed: &Typed) -> clap::Command {
+    let root = clap::Command::new("pier").disable_version_flag(true);
+    let root = Global::augment_args(root).about("Images in, containers out: no daemon");
+    let wanted = |verb: &Verb| typed.verb.is_some_and(|typed| std::ptr::eq(typed, verb));
+    let root = root.subcommands(all().filter_map(|verb| {
+        let name = verb.spellings.iter().find(|spelling| !spelling.contains(' '))?;
+        Some(command(name, verb, wanted(verb)))
+    }));
+    root.subcommands(MANAGED.iter().map(|(group, about)| {
+        let inner = clap::Command::new(*group).about(*about).subcommand_required(true);
+        let inner = inner.arg_required_else_help(true);
+        if typed.group != Some(*group) {
+            return inner;
+        }
+        all().fold(inner, |inner, verb| {
+            let of_group =
+                |spelling: &&str| spelling.split_once(' ').map(|(first, _)| first) == Some(*group);
+            let mut names = verb.spellings.iter().filter(|s| of_group(s));
+            let Some((_, name)) = names.next().and_then(|spelling| spelling.split_once(' ')) else {
+                return inner;
+            };
+            let aliases = names.filter_map(|spelling| Some(spelling.split_once(' ')?.1));
+            inner.subcommand(command(name, verb, wanted(verb)).visible_aliases(aliases))
+        })
+    }))
+}
+
+fn command(name: &'static str, verb: &'static Verb, wanted: bool) -> clap::Command {
+    let command = clap::Command::new(name);
+    let command = if wanted { (verb.define)(command) } else { command };
+    command.about(verb.about)
+}
+
+/// clap's error about a command line, as one of ours.
+pub(crate) fn misread(error: &clap::Error) -> Error {
+    let text = error.to_string();
+    Error::new(text.trim_start_matches("error: ").trim_end())
+}
+
+/// Prints help, or says what was not understood.
+fn refuse(error: &clap::Error, code: u8) -> ExitCode {
+    let text = error.render().to_string();
+    if !error.use_stderr() {
+        return print(&text).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    let _ = write!(std::io::stderr(), "pier: {}", text.trim_start_matches("error: "));
+    ExitCode::from(code)
+}
+
+/// `pier: what: why`, and what to do on a line of its own.
+pub fn tell(error: &Error) {
+    let fix = error.fix.iter().map(|fix| format!("  help: {fix}\n")).collect::<String>();
+    // Nobody is left to tell when this fails.
+    let _ = write!(std::io::stderr(), "pier: {error}\n{fix}");
+}
+
+/// Writes to stdout.
+///
+/// # Errors
+/// Nobody reads it any more, or the disk is full.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| Error::new("cannot write to stdout").why(crate::error::plain(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn argv(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn definitions_are_sound_for_every_spelling() {
+        for verb in all() {
+            for spelling in verb.spellings {
+                let typed = Typed::find(&argv(&format!("pier --root /x {spelling}")));
+                assert!(typed.verb.is_some_and(|v| std::ptr::eq(v, verb)), "{spelling}");
+                definitions(&typed).debug_assert();
+            }
+        }
+    }
+
+    #[test]
+    fn no_spelling_means_two_verbs() {
+        let mut seen = std::collections::BTreeSet::new();
+        for spelling in all().flat_map(|verb| verb.spellings) {
+            assert!(seen.insert(*spelling), "{spelling}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_verb_is_left_to_clap() {
+        let typed = Typed::find(&argv("pier versoin"));
+        assert!(typed.verb.is_none());
+        let error = definitions(&typed).try_get_matches_from(argv("pier versoin")).unwrap_err();
+        assert!(error.to_string().contains("'version'"), "{error}");
+    }
+}
