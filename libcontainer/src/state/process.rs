@@ -158,7 +158,9 @@ mod tests {
         let name = std::ffi::OsString::from_vec(b"x\xff) Z 1 \n".to_vec());
         let dir = std::env::temp_dir().join(format!("corten-comm-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        std::fs::copy("/bin/sleep", dir.join(&name)).unwrap();
+        // Not by us: another test's child would hold the file open for writing for a moment (`ETXTBSY`).
+        let copied = Command::new("cp").arg("/bin/sleep").arg(dir.join(&name)).status();
+        assert!(copied.unwrap().success());
         let mut child = Command::new(dir.join(&name)).arg("60").spawn().unwrap();
         let id = ProcessId::of(i32::try_from(child.id()).unwrap()).unwrap();
         assert!(id.is_alive());

@@ -249,7 +249,7 @@ impl Bundle {
         self.push(&format!("/hooks/{kind}"), json!({ "path": probe, "args": args }))
     }
 
-    /// Writes a file into the root file system.
+    /// Writes a file into the root file system; a script may be executed.
     #[must_use]
     pub fn file(self, path: &str, content: &str) -> Self {
         write_file(&self.rootfs(path), content);

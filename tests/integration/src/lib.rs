@@ -14,7 +14,7 @@ pub mod console;
 pub mod container;
 pub mod facts;
 pub mod host;
-pub(crate) mod image;
+pub mod image;
 pub mod leftovers;
 pub mod need;
 pub mod place;

@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use harness::image::write_program;
 use harness::runtime::lossy;
 use harness::{Bundle, Console, host, need};
 use nix::sys::signal::{Signal, kill};
@@ -287,8 +288,8 @@ fn moby_runtime_unix_wraps_the_runtime_in_a_script() {
     let bundle = Bundle::new().probe(["pid"]);
     let script = bundle.outside("wrapper");
     let path = bundle.runtime().program.display().to_string();
-    fs::write(&script, format!("#!/bin/sh\n{path} --rootless=false $@\n")).unwrap();
-    let _ = Command::new("chmod").arg("700").arg(&script).status().unwrap();
+    let text = format!("#!/bin/sh\n{path} --rootless=false $@\n");
+    write_program(&script, text.as_bytes(), 0o700);
     bundle.write();
     let mut runtime = bundle.runtime().clone();
     runtime.program = script;

@@ -236,8 +236,6 @@ fn a_bad_process_file_is_refused() {
 fn a_program_that_does_not_run_is_explained() {
     need!(root);
     let c = Bundle::new().file("/script", "#!/no/such/sh\n").sleeper().start();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(c.rootfs("/script"), mode).unwrap();
     for (program, words) in [
         ("nosuch", "exec: \"nosuch\": executable file not found in $PATH"),
         ("/bin/nosuch", "exec: \"/bin/nosuch\": stat /bin/nosuch: no such file or directory"),

@@ -353,9 +353,6 @@ fn cve_2026_84042_nothing_of_the_image_runs_outside() {
     let mut bundle = bundle.file("/etc/ld.so.preload", "/bin/evil.so");
     for name in ["newuidmap", "newgidmap", "ip", "mount", "sh2"] {
         bundle = bundle.file(&format!("/evil/{name}"), &script);
-        let chmod =
-            Command::new("chmod").arg("755").arg(bundle.rootfs(&format!("/evil/{name}"))).status();
-        assert!(chmod.unwrap().success());
     }
     let path = bundle.rootfs("/evil").to_string_lossy().into_owned();
     let env = json!([

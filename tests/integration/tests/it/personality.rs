@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use harness::image::copy_program;
 use harness::{Bundle, Container, Place, need, runtime};
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ fn both(name: &str, args: &[&str]) -> String {
         fs::create_dir(place.path(dir)).unwrap();
     }
     std::os::unix::fs::symlink(runtime::path(), place.path("link").join(name)).unwrap();
-    fs::copy(runtime::path(), place.path("copy").join(name)).unwrap();
+    copy_program(&runtime::path(), &place.path("copy").join(name), 0o755);
     let printed = print("link");
     assert_eq!(printed, print("copy"));
     printed

@@ -1,10 +1,10 @@
 //! `corten seccomp record`: the profile that a run needed lets the same run pass, and nothing more.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use harness::image::write_program;
 use harness::runtime::{Output, lossy};
 use harness::{Bundle, host, need};
 use rustix::process::{Pid, Signal, kill_process};
@@ -122,8 +122,7 @@ fn programs_of_32_bits_are_recorded() {
     let bundle = || {
         let bundle = Bundle::new().sh("/bin/i386 && echo fine");
         let path = bundle.rootfs("/bin/i386");
-        fs::write(&path, program_of_32_bits()).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&path, &program_of_32_bits(), 0o755);
         bundle
     };
     let (output, profile) = record(&bundle());

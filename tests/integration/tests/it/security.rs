@@ -1,9 +1,9 @@
 //! `process.capabilities`, LSM labels and seccomp: a protection that cannot be given is an error.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
 use harness::config::capability_mask;
+use harness::image::copy_program;
 use harness::{Bundle, Finished, need};
 use serde_json::{Value, json};
 
@@ -125,8 +125,7 @@ fn a_capability_opens_a_program_of_others() {
     let with = |capabilities: Value| {
         let bundle = Bundle::new().set("/process/capabilities", capabilities);
         let program = bundle.rootfs("/bin/own");
-        fs::copy(bundle.rootfs("/bin/probe"), &program).unwrap();
-        fs::set_permissions(program, fs::Permissions::from_mode(0o700)).unwrap();
+        copy_program(&bundle.rootfs("/bin/probe"), &program, 0o700);
         bundle
             .set("/process/user", json!({ "uid": 1000, "gid": 1000 }))
             .args(&["/bin/own", "status", "Seccomp"])
