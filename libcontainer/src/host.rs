@@ -34,6 +34,9 @@ pub struct Host {
     pub egid: u32,
     /// Whether we live in the initial user namespace.
     pub initial_user_ns: bool,
+    /// setgroups(2) is refused in our user namespace, and in all below it
+    /// (user_namespaces(7), `/proc/PID/setgroups`).
+    pub setgroups_denied: bool,
     /// Our effective capabilities, one bit each (capabilities(7)).
     pub caps: u64,
     /// The highest capability that this kernel knows.
@@ -89,11 +92,13 @@ impl Host {
     }
 
     fn probe_around(labels: bool, cgroup: CgroupLayout) -> Result<Self> {
+        let initial_user_ns = initial_user_ns()?;
         Ok(Self {
             kernel: Version::probe()?,
             euid: nix::unistd::geteuid().as_raw(),
             egid: nix::unistd::getegid().as_raw(),
-            initial_user_ns: initial_user_ns()?,
+            initial_user_ns,
+            setgroups_denied: !initial_user_ns && setgroups_denied(),
             caps: own_caps()?,
             last_cap: last_cap()?,
             lsm: if labels { Lsm::probe() } else { Lsm::default() },
@@ -109,6 +114,7 @@ impl Host {
             euid: 0,
             egid: 0,
             initial_user_ns: true,
+            setgroups_denied: false,
             caps: (1 << 41) - 1,
             last_cap: 40,
             lsm: Lsm { apparmor: true, selinux: true },
@@ -159,6 +165,10 @@ fn asks_for_label(spec: &Spec) -> bool {
     let process = spec.oci.process().as_ref();
     process.is_some_and(|p| set(p.apparmor_profile()) || set(p.selinux_label()))
         || spec.oci.linux().as_ref().is_some_and(|l| set(l.mount_label()))
+}
+
+fn setgroups_denied() -> bool {
+    fs::read("/proc/self/setgroups").is_ok_and(|word| word.starts_with(b"deny"))
 }
 
 /// Whether we live in the initial user namespace.

@@ -7,6 +7,7 @@ pub mod filter;
 pub mod gate;
 pub mod home;
 pub mod identity;
+pub mod idmap;
 pub mod init;
 pub mod inside;
 pub mod kit;

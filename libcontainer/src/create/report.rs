@@ -8,7 +8,7 @@ use std::io;
 
 use crate::create::program::Why;
 use crate::create::protocol::Detail;
-use crate::create::{identity, init, rootfs, stage};
+use crate::create::{identity, idmap, init, rootfs, stage};
 use crate::error::{Cause, Error, Step};
 use crate::hooks;
 use crate::plan::Plan;
@@ -88,6 +88,7 @@ fn text(text: Option<&CString>) -> String {
 fn subject(plan: &Plan, failure: &Failure) -> String {
     match failure.step {
         Step::Namespace if failure.item == stage::NEW => "new".into(),
+        Step::Namespace if failure.item == stage::NEW_USER => "new user".into(),
         Step::Namespace if failure.item == stage::TIME_OFFSETS => "linux.timeOffsets".into(),
         Step::Namespace if failure.item == stage::ENTER => "of the container".into(),
         Step::Namespace => text(plan.namespaces.join.get(failure.index()).map(|join| &join.path)),
@@ -148,6 +149,9 @@ fn hint(plan: &Plan, failure: &Failure) -> Option<String> {
              --no-new-keyring"
         }
         (Step::Label, libc::ENOENT) => "load the profile with apparmor_parser(8)",
+        (Step::Namespace, errno) if failure.item == stage::NEW_USER => {
+            return Some(idmap::namespace_hint(errno));
+        }
         (Step::Namespace, libc::EINVAL) if failure.item < stage::ENTER => {
             "the path must be a namespace of the type that linux.namespaces says"
         }

@@ -4,12 +4,12 @@
 //! enters or makes what takes effect for children only, then makes init as *our* child
 //! (`CLONE_PARENT`) and ends.
 
-use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::cgroup::Cgroup;
 use crate::create::gate::{hear, say};
+use crate::create::idmap;
 use crate::create::init::{self, Init, Outcome, errno, fail};
 use crate::create::inside;
 use crate::create::kit::Kit;
@@ -18,7 +18,6 @@ use crate::create::protocol::{Detail, Go, Said};
 use crate::create::report::Failure;
 use crate::error::{At, Error, Result, Step};
 use crate::plan::Plan;
-use crate::plan::idmap::IdMapPlan;
 use crate::plan::namespaces::{Kind, Route};
 use crate::sys::clone::{self, CloneArgs};
 use crate::sys::{cred, fd};
@@ -70,19 +69,24 @@ pub fn clone(
         return cross(plan, init);
     }
     if plan.namespaces.is_new(Kind::User) {
-        write_maps(init.pid(), &plan.idmap)?;
+        idmap::write(init.pid(), &plan.idmap)?;
         init.tell(Go::Mapped)?;
     }
     Ok(init)
 }
 
+/// `EPERM` of a new user namespace has causes of its own: [`idmap::why_no_namespace`].
 fn explain_clone(error: Error, plan: &Plan) -> Error {
+    let new_user = plan.namespaces.is_new(Kind::User);
     match error.errno() {
+        Some(libc::ENOSPC | libc::EPERM | libc::EACCES) if new_user => {
+            idmap::why_no_namespace(error)
+        }
         Some(libc::ENOSPC) => error.hint(
             "a namespace limit is reached: look at the files of /proc/sys/user, such as \
-             max_user_namespaces",
+             max_mnt_namespaces",
         ),
-        Some(libc::EPERM) if !plan.namespaces.is_new(Kind::User) => {
+        Some(libc::EPERM) => {
             error.hint("new namespaces need CAP_SYS_ADMIN, or a user namespace in linux.namespaces")
         }
         Some(libc::EAGAIN) => {
@@ -100,7 +104,7 @@ pub fn cross(plan: &Plan, mut init: InitProcess) -> Result<InitProcess> {
     let bridge = init.pid();
     let mut said = init.next(plan)?;
     if said == Said::NeedMaps {
-        write_maps(bridge, &plan.idmap)?;
+        idmap::write(bridge, &plan.idmap)?;
         init.tell(Go::Mapped)?;
         said = init.next(plan)?;
     }
@@ -112,19 +116,6 @@ pub fn cross(plan: &Plan, mut init: InitProcess) -> Result<InitProcess> {
     }
     init.tell(Go::Known)?;
     Ok(init)
-}
-
-/// Writes the maps of a user namespace, setgroups first (user_namespaces(7)).
-fn write_maps(pid: i32, maps: &IdMapPlan) -> Result<()> {
-    let write = |file: &str, content: &[u8]| {
-        let path = format!("/proc/{pid}/{file}");
-        fs::write(&path, content).at(Step::IdMap, || path)
-    };
-    if maps.deny_setgroups {
-        write("setgroups", b"deny")?;
-    }
-    write("uid_map", &maps.uid)?;
-    write("gid_map", &maps.gid)
 }
 
 /// The bridge; never returns. Rules and tools are those of the init stage.
@@ -164,7 +155,7 @@ fn build_bridge(birth: &mut Birth<'_>) -> Outcome {
     // root: a path may belong to either.
     let refused = join(kit, 0, true)?;
     if plan.namespaces.is_new(Kind::User) {
-        clone::unshare(Kind::User.flag()).or_else(|e| fail(Step::Namespace, NEW, &e))?;
+        clone::unshare(Kind::User.flag()).or_else(|e| fail(Step::Namespace, NEW_USER, &e))?;
         say(kit, &Said::NeedMaps, None);
         hear(kit, Go::Mapped)?;
     } else {
@@ -181,8 +172,10 @@ fn build_bridge(birth: &mut Birth<'_>) -> Outcome {
 pub const NEW: u32 = u32::MAX;
 /// `item` of a [`Step::Namespace`] failure about `timeOffsets`.
 pub const TIME_OFFSETS: u32 = u32::MAX - 1;
+/// `item` of a [`Step::Namespace`] failure about making a user namespace.
+pub const NEW_USER: u32 = u32::MAX - 2;
 /// `item` of a [`Step::Namespace`] failure about entering those of a running container.
-pub const ENTER: u32 = u32::MAX - 2;
+pub const ENTER: u32 = u32::MAX - 3;
 
 fn join_user(kit: &Kit) -> Outcome {
     for (item, (kind, file)) in (0..).zip(&kit.joins) {

@@ -176,8 +176,8 @@ impl Plan {
             bundle: options.bundle.clone(),
             rootfs: rootfs(spec, options)?,
             annotations: annotations(spec),
-            idmap: idmap::build(linux, !host.rootless())?,
-            set_groups: set_groups(host, &namespaces, process.as_ref())?,
+            idmap: idmap::build(linux, host)?,
+            set_groups: set_groups(host, linux, process.as_ref())?,
             mounts,
             security: asked
                 .map(|asked| security::build(asked, grantable, &mut warnings))
@@ -299,22 +299,21 @@ fn grantable(host: &Host, namespaces: &namespaces::NamespacePlan) -> security::G
 /// An unprivileged user gives up setgroups(2) with the group map; then nobody may ask for groups.
 fn set_groups(
     host: &Host,
-    namespaces: &namespaces::NamespacePlan,
+    linux: Option<&oci_spec::runtime::Linux>,
     process: Option<&process::ProcessPlan>,
 ) -> Result<bool> {
-    let allowed = !(host.rootless() && namespaces.is_new(Kind::User)) || host.has_cap(CAP_SETGID);
+    let gids = linux.and_then(|linux| linux.gid_mappings().as_deref()).unwrap_or_default();
+    let allowed = !host.setgroups_denied && !idmap::gives_up_setgroups(gids, host);
     match process {
         Some(process) if !allowed && !process.groups.is_empty() => Err(Error::rule(
             Step::CheckConfig,
             "process.user.additionalGids",
             "cannot set any additional groups in a rootless container",
-        )),
+        )
+        .hint("map more groups than your own: newgidmap then keeps setgroups(2) allowed")),
         _ => Ok(allowed),
     }
 }
-
-/// capabilities(7)
-const CAP_SETGID: u8 = 6;
 
 /// runc's name, which `keyctl show` prints inside.
 fn keyring(options: &Options) -> Result<Option<CString>> {

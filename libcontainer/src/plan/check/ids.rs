@@ -45,11 +45,6 @@ fn rootless_needs_a_user_namespace(asked: Asked<'_>) -> Verdict {
     ensure(asked.has_namespace(LinuxNamespaceType::User), || {
         Fault::new("rootless container requires user namespaces")
             .hint("add {\"type\": \"user\"} and mappings, as `spec --rootless` writes them")
-    })?;
-    let groups = asked.process().and_then(|p| p.user().additional_gids().as_deref());
-    ensure(groups.is_none_or(<[u32]>::is_empty), || {
-        let why = "cannot set any additional groups in a rootless container";
-        Fault::at("process.user.additionalGids", why)
     })
 }
 

@@ -45,6 +45,7 @@ mod propagation;
 mod ps;
 mod races;
 mod rootfs;
+mod rootless;
 mod run;
 mod scheduling;
 mod sealed;
