@@ -11,6 +11,10 @@ use libc::c_int;
 
 use super::{done, errno, fd, owned, raw, retry, size};
 
+mod netfilter;
+
+pub use netfilter::Netfilter;
+
 /// Bytes of the longest request: a link or an address with all of its attributes.
 const REQUEST: usize = 512;
 /// `struct nlmsghdr`.
@@ -145,9 +149,13 @@ impl Route {
     /// # Errors
     /// `EPROTONOSUPPORT` without networking; `EMFILE`.
     pub fn open() -> io::Result<Self> {
+        Self::open_to(libc::NETLINK_ROUTE)
+    }
+
+    fn open_to(part: c_int) -> io::Result<Self> {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
         // SAFETY: takes no pointers.
-        let socket = owned(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) })?;
+        let socket = owned(unsafe { libc::socket(libc::AF_NETLINK, kind, part) })?;
         // SAFETY: sockaddr_nl is plain data; all zeroes but the family are the kernel's address.
         let mut kernel: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
         kernel.nl_family = libc::sa_family_t::try_from(libc::AF_NETLINK).unwrap_or(16);
