@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod error;
 pub mod format;
+pub mod net;
 pub mod paths;
 
 pub use error::{Error, Result};

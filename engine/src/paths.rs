@@ -69,9 +69,9 @@ impl Paths {
         self.root.join("networks")
     }
 
-    /// Addresses that are taken: `<network>/<address>`.
+    /// Addresses that are taken: `<network>/<address>`. A reboot gives all of them back.
     pub fn ipam(&self) -> PathBuf {
-        self.root.join("ipam")
+        self.run.join("ipam")
     }
 
     /// The lock of the store, the network and the names; each user adds its own file below.

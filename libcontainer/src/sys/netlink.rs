@@ -72,7 +72,11 @@ impl Message {
         Ok(message)
     }
 
-    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Adds bytes that are no attribute: the fixed part of what is nested.
+    ///
+    /// # Errors
+    /// `EMSGSIZE` when the message is full.
+    pub fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         let end = self.length + bytes.len();
         let room = self.bytes.get_mut(self.length..end).ok_or_else(|| errno(libc::EMSGSIZE))?;
         room.copy_from_slice(bytes);
