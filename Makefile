@@ -29,6 +29,7 @@ build: ## the release binary: one static file
 test: ## install what the tests need, then run all of them
 	@scripts/setup build test
 	@scripts/setup vm || echo "no guest to test in: the tests will say which are passed over"
+	@scripts/setup qemu || echo "no newer kernel to test on: the tests will say which are passed over"
 	@$(MAKE) --no-print-directory build unit integration clients conformance
 
 unit: ## tests beside the code, and the rules of the house

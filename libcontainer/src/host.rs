@@ -54,6 +54,8 @@ pub struct Host {
 pub struct Lsm {
     /// AppArmor is built in and enabled.
     pub apparmor: bool,
+    /// We are under an AppArmor profile that confines.
+    pub apparmor_confined: bool,
     /// SELinux is enabled.
     pub selinux: bool,
 }
@@ -117,7 +119,7 @@ impl Host {
             setgroups_denied: false,
             caps: (1 << 41) - 1,
             last_cap: 40,
-            lsm: Lsm { apparmor: true, selinux: true },
+            lsm: Lsm { apparmor: true, apparmor_confined: false, selinux: true },
             cgroup: CgroupLayout::ideal(),
             systemd: None,
         }
@@ -151,13 +153,24 @@ impl Lsm {
     /// Asks the kernel which modules are active.
     pub fn probe() -> Self {
         let apparmor = fs::read("/sys/module/apparmor/parameters/enabled");
+        let apparmor = apparmor.is_ok_and(|text| text.starts_with(b"Y"));
+        // When in doubt we are: adding a profile is allowed to everybody.
+        let current = || read_proc("/proc/thread-self/attr/apparmor/current").unwrap_or_default();
         // The file system type is registered only when SELinux came up.
         let filesystems = fs::read_to_string("/proc/filesystems").unwrap_or_default();
         Self {
-            apparmor: apparmor.is_ok_and(|text| text.starts_with(b"Y")),
+            apparmor,
+            apparmor_confined: apparmor && confines(&current()),
             selinux: filesystems.lines().any(|line| line.trim_start() == "nodev\tselinuxfs"),
         }
     }
+}
+
+/// Whether a text of `attr/apparmor/current` names a profile that confines: neither none at all nor
+/// one that is in the mode `unconfined` (apparmor(7)).
+fn confines(current: &str) -> bool {
+    let current = current.trim_end_matches(['\n', '\0']);
+    current != "unconfined" && !current.ends_with(" (unconfined)")
 }
 
 fn asks_for_label(spec: &Spec) -> bool {
@@ -250,6 +263,20 @@ mod tests {
         assert!(!asks_for_label(&spec(r#","apparmorProfile":"""#)));
         assert!(asks_for_label(&spec(r#","apparmorProfile":"docker-default""#)));
         assert!(asks_for_label(&spec(r#","selinuxLabel":"a:b:c""#)));
+    }
+
+    #[test]
+    fn profiles_that_confine_are_told_from_those_that_do_not() {
+        for (current, yes) in [
+            ("unconfined\n", false),
+            ("podman (unconfined)\n", false),
+            ("/usr/bin/x (enforce)\n", true),
+            ("lxc//&outer (complain)", true),
+            ("unconfined_x (enforce)\n", true),
+            ("", true),
+        ] {
+            assert_eq!(confines(current), yes, "{current:?}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::sys::{cred, sched};
 /// A new session keyring, so that the caller's keys stay the caller's (keyrings(7)).
 pub fn join_keyring(init: &mut Init<'_>) -> Outcome {
     let Some(name) = &init.plan.keyring else { return Ok(()) };
+    label_keys(init)?;
     match sched::keyctl_join_session(name) {
         // A kernel without key management has no keys to protect.
         Err(e) if e.raw_os_error() == Some(libc::ENOSYS) => Ok(()),
@@ -23,6 +24,17 @@ pub fn join_keyring(init: &mut Init<'_>) -> Outcome {
         Ok(key) => let_user_search(key).or_else(|e| fail(Step::Keyring, 1, &e)),
     }
 }
+
+/// The keyring's label is the program's, or SELinux would keep it from its own keys; execve ends this.
+fn label_keys(init: &Init<'_>) -> Outcome {
+    let label = init.plan.security.as_ref().and_then(|security| security.selinux.as_ref());
+    let Some(label) = label else { return Ok(()) };
+    proc::write_self(init.procfs(Step::Keyring)?, c"attr/keycreate", label.as_bytes())
+        .or_else(|e| fail(Step::Keyring, KEY_LABEL, &e))
+}
+
+/// `item` of a [`Step::Keyring`] failure about its label.
+pub const KEY_LABEL: u32 = 2;
 
 /// Processes of the same user, such as those of an `exec`, may join the keyring, as with runc.
 fn let_user_search(key: i32) -> io::Result<()> {

@@ -92,6 +92,7 @@ fn subject(plan: &Plan, failure: &Failure) -> String {
         Step::Namespace if failure.item == stage::TIME_OFFSETS => "linux.timeOffsets".into(),
         Step::Namespace if failure.item == stage::ENTER => "of the container".into(),
         Step::Namespace => text(plan.namespaces.join.get(failure.index()).map(|join| &join.path)),
+        Step::Keyring if failure.item == identity::KEY_LABEL => label(plan, 1),
         Step::Keyring => text(plan.keyring.as_ref()),
         Step::Network => "lo".into(),
         Step::Hostname if failure.item == 1 => plan.names.domainname.clone().unwrap_or_default(),
@@ -133,7 +134,7 @@ fn label(plan: &Plan, item: u32) -> String {
         0 => ("apparmor", security.and_then(|security| security.apparmor.as_ref())),
         _ => ("selinux", security.and_then(|security| security.selinux.as_ref())),
     };
-    format!("{module} {}", text(label).trim_start_matches("exec "))
+    format!("{module} {}", text(label).trim_start_matches("exec ").trim_start_matches("stack "))
 }
 
 fn capability(number: u32) -> String {

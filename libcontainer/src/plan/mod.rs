@@ -293,7 +293,7 @@ fn cgroup_mounts(
 fn grantable(host: &Host, namespaces: &namespaces::NamespacePlan) -> security::Grantable {
     let all = u64::MAX >> (63 - u32::from(host.last_cap.min(63)));
     let caps = if namespaces.has(Kind::User) { all } else { host.caps & all };
-    security::Grantable { caps, last_cap: host.last_cap }
+    security::Grantable { caps, last_cap: host.last_cap, confined: host.lsm.apparmor_confined }
 }
 
 /// An unprivileged user gives up setgroups(2) with the group map; then nobody may ask for groups.

@@ -70,6 +70,8 @@ pub struct Grantable {
     pub caps: u64,
     /// `/proc/sys/kernel/cap_last_cap`.
     pub last_cap: u8,
+    /// We are under an AppArmor profile ourselves.
+    pub confined: bool,
 }
 
 /// Decides the security of `process`; what had to be left out is added to `warnings`.
@@ -87,11 +89,16 @@ pub fn build(
             .map(Some)
             .map_err(|_| Error::rule(Step::CheckConfig, field, "has a NUL byte")),
     };
+    // Under no_new_privs the kernel lets a confined process only add to what confines it.
+    let change = match process.no_new_privileges() == Some(true) && grantable.confined {
+        true => "stack ",
+        false => "exec ",
+    };
     Ok(SecurityPlan {
         caps: cap_sets(process, grantable, warnings),
         last_cap: grantable.last_cap,
         no_new_privileges: process.no_new_privileges().unwrap_or(false),
-        apparmor: label("process.apparmorProfile", "exec ", process.apparmor_profile())?,
+        apparmor: label("process.apparmorProfile", change, process.apparmor_profile())?,
         selinux: label("process.selinuxLabel", "", process.selinux_label())?,
     })
 }
@@ -159,7 +166,7 @@ mod tests {
         .unwrap()
     }
 
-    const ALL: Grantable = Grantable { caps: (1 << 41) - 1, last_cap: 40 };
+    const ALL: Grantable = Grantable { caps: (1 << 41) - 1, last_cap: 40, confined: false };
 
     #[test]
     fn every_capability_of_the_kernel_has_its_number() {
@@ -185,7 +192,7 @@ mod tests {
             "bounding": ["CAP_KILL", "CAP_SYS_RESOURCE"], "permitted": ["CAP_KILL"],
             "effective": ["CAP_KILL", "CAP_CHOWN"], "ambient": ["CAP_KILL"]}));
         let mut warnings = Vec::new();
-        let grantable = Grantable { caps: ALL.caps & !(1 << 24), last_cap: 40 };
+        let grantable = Grantable { caps: ALL.caps & !(1 << 24), ..ALL };
         let plan = build(&process, grantable, &mut warnings).unwrap();
         let kill = 1 << 5;
         assert_eq!(
@@ -201,5 +208,21 @@ mod tests {
         assert_eq!(warnings.len(), 3, "{warnings:?}");
         assert!(warnings[0].contains("CAP_SYS_RESOURCE"));
         assert!(warnings[2].starts_with("can't raise ambient capability CAP_KILL: "));
+    }
+
+    #[test]
+    fn a_confined_caller_stacks_profiles_under_no_new_privileges() {
+        let text = |no_new_privileges: bool, confined: bool| {
+            let process = serde_json::from_value(serde_json::json!({
+                "user": {"uid": 0, "gid": 0}, "cwd": "/", "apparmorProfile": "p",
+                "noNewPrivileges": no_new_privileges}))
+            .unwrap();
+            let plan = build(&process, Grantable { confined, ..ALL }, &mut Vec::new()).unwrap();
+            plan.apparmor.unwrap().into_string().unwrap()
+        };
+        assert_eq!(text(true, true), "stack p");
+        for (no_new_privileges, confined) in [(false, true), (true, false), (false, false)] {
+            assert_eq!(text(no_new_privileges, confined), "exec p");
+        }
     }
 }

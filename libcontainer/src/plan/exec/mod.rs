@@ -127,7 +127,8 @@ fn plan(
     // In the container's user namespace we hold every capability.
     let all = u64::MAX >> (63 - u32::from(host.last_cap.min(63)));
     let caps = if user_namespace { all } else { host.caps & all };
-    let grantable = Grantable { caps, last_cap: host.last_cap };
+    let grantable =
+        Grantable { caps, last_cap: host.last_cap, confined: host.lsm.apparmor_confined };
     let security = security::build(asked, grantable, warnings)?;
     let groups = asked.user().additional_gids().iter().flatten().count();
     if !inherit.set_groups && groups > 0 {

@@ -32,6 +32,7 @@ mod hooks;
 mod hostile;
 mod hostile_dev;
 mod idmap;
+mod labels;
 mod lifecycle;
 mod mount_options;
 mod mounts;

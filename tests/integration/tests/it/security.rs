@@ -206,18 +206,6 @@ fn a_mount_label_is_refused_without_selinux() {
     assert!(message.to_lowercase().contains("selinux"), "{message}");
 }
 
-/// With SELinux the label is on.
-#[test]
-fn a_selinux_label_is_applied() {
-    need!(root, selinux);
-    let label = "system_u:system_r:container_t:s0";
-    let c = Bundle::new()
-        .set("/process/selinuxLabel", label)
-        .probe(["read", "/proc/self/attr/current"])
-        .run();
-    assert!(c.fact("read").contains("container_t"), "{}", c.fact("read"));
-}
-
 /// Empty labels ask for nothing.
 #[test]
 fn empty_labels_ask_for_nothing() {
