@@ -13,8 +13,9 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{At, Error, Result, Step};
 use crate::sys::argv::ArgV;
@@ -26,6 +27,8 @@ use crate::sys::{cred, exec, image};
 /// error instead of a loop; another process that inherits it has another pid. Behind the pid and a
 /// blank stands our name.
 const MARK: &str = "_CORTEN_SEALED";
+/// The mount that we run from, from [`seal`] to [`let_go`].
+static HELD: Mutex<Option<OwnedFd>> = Mutex::new(None);
 /// `ST_RDONLY` of statvfs(3).
 const READ_ONLY: u64 = 1;
 
@@ -52,10 +55,28 @@ pub fn seal() -> Result<()> {
     }
     let mount = read_only_mount(&exe);
     if mount.as_ref().is_ok_and(move_to) {
+        *lock() = mount.ok();
         return Ok(());
     }
     let sealed = mount.or_else(|_| memory_copy(&exe)).at(Step::Seal, || "/proc/self/exe")?;
     execute(&sealed, &pid)
+}
+
+/// Closes the mount that we were sealed with: what we run from stays in use without it. The kernel
+/// takes a detached mount down when the last descriptor is closed, which waits for a grace period
+/// of RCU (0.2 ms and more), so that this is done while another process is at work; that one has
+/// closed its copy before ([`held`]).
+pub(crate) fn let_go() {
+    drop(lock().take());
+}
+
+/// The descriptor that [`let_go`] will close.
+pub(crate) fn held() -> Option<u32> {
+    lock().as_ref().map(|mount| mount.as_raw_fd().unsigned_abs())
+}
+
+fn lock() -> MutexGuard<'static, Option<OwnedFd>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Goes on in the file that `mount` is. A failure is no harm: the program is as it was.

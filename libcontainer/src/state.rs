@@ -38,7 +38,7 @@ use process::ProcessId;
 
 pub use crate::cgroup::CgroupRecord;
 pub use oci::View;
-pub use store::{Claim, Found, Lock, Store};
+pub use store::{Claim, Draft, Found, Lock, Store};
 
 /// The version of the specification that our states follow.
 pub const OCI_VERSION: &str = "1.3.0";

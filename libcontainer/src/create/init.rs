@@ -154,7 +154,8 @@ pub fn execute(init: &Init<'_>) -> (Failure, Detail) {
 
 /// Our copy of the parent's end would keep us from seeing it die.
 pub fn close_parents_end(kit: &Kit) -> Outcome {
-    fd::close_range(kit.parents_end, kit.parents_end, 0).or_else(|e| fail(Step::Clone, 0, &e))
+    let mut all = [Some(kit.parents_end), kit.sealed].into_iter().flatten();
+    all.try_for_each(|fd| fd::close_range(fd, fd, 0)).or_else(|e| fail(Step::Clone, 0, &e))
 }
 
 impl Init<'_> {

@@ -10,6 +10,7 @@ use crate::create::rootfs;
 use crate::error::{At, Error, Result, Step};
 use crate::plan::Plan;
 use crate::plan::namespaces::Kind;
+use crate::seal;
 use crate::state::gate;
 use crate::sys::argv::ArgV;
 use crate::sys::fd;
@@ -56,6 +57,8 @@ pub struct Kit {
     /// The parent's end of the sync socket: init has a copy that it must close to see the parent
     /// die.
     pub parents_end: u32,
+    /// The mount that the parent was sealed with, to be closed at once: see [`seal::let_go`].
+    pub sealed: Option<u32>,
     /// When each step began and ended.
     pub times: Option<SharedNumbers>,
 }
@@ -95,6 +98,7 @@ impl Kit {
                 .at(Step::Hook, || "state")?,
             tree: rootfs::Work::prepare(&plan.mounts)?,
             parents_end: 0,
+            sealed: seal::held(),
             times: times.transpose().at(Step::Clone, || "timings")?,
         })
     }

@@ -134,12 +134,15 @@ fn make(plan: &Plan, store: &Store, begun: &mut bool) -> Result<Container> {
     };
     let finish = || -> Result<(State, Option<OwnedFd>)> {
         let identity = intent.owner.child(init.pid())?;
-        claim.leave_for_exec(plan)?; // while init is at work
+        // While init is at work, we are too.
+        claim.leave_for_exec(plan)?;
+        let mut state = state(plan, &intent, identity.clone(), &cgroup)?;
+        state.resctrl.clone_from(&class);
+        let draft = claim.draft(state)?;
+        seal::let_go();
         climb(plan, &cgroup, &mut init, &claim, &identity)?;
         let console = sockets.send(&mut init, "init")?;
-        let mut state = state(plan, &intent, identity, &cgroup)?;
-        state.resctrl.clone_from(&class);
-        Ok((claim.publish(state)?, console))
+        Ok((draft.publish()?, console))
     };
     match finish() {
         Ok((state, console)) => {

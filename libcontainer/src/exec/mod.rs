@@ -35,6 +35,7 @@ use crate::create::{self, Sockets, StepTime, stage, timing};
 use crate::error::{At, Error, Result, Step};
 use crate::plan::exec::{ExecPlan, Recorded};
 use crate::plan::namespaces::Kind;
+use crate::seal;
 use crate::state::Store;
 use crate::sys::argv::ArgV;
 use crate::sys::clone::{self, CloneArgs};
@@ -159,6 +160,7 @@ pub fn join<'a>(plan: &ExecPlan, target: &'a Target) -> Result<Joined<'a>> {
         let mut process = spawn(plan, target, &mut kit, process)?;
         let times = kit.times.take();
         drop(kit); // the process has its copies
+        seal::let_go();
         if let Some(class) = &target.recorded.state.resctrl {
             class.place(process.pid())?; // a child of ours, it is in our class
         }

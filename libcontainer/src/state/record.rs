@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,17 +16,35 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 /// # Errors
 /// Those of open(2), write(2) and rename(2).
 pub(super) fn write(dir: &Path, name: &str, record: &impl Serialize) -> io::Result<()> {
+    let renamed = draft(dir, name, record).and_then(|()| finish(dir, name));
+    if renamed.is_err() {
+        let _ = fs::remove_file(temporary(dir, name));
+    }
+    renamed
+}
+
+/// Writes `record` beside `dir/name`, for [`finish`].
+///
+/// # Errors
+/// Those of open(2) and write(2).
+pub(super) fn draft(dir: &Path, name: &str, record: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_vec(record)?;
-    let temporary = dir.join(format!(".{name}.tmp"));
     let mut options = OpenOptions::new();
     // A file that a killed command left is written over: the directory is ours alone.
     options.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-    let written = options.open(&temporary).and_then(|mut file| file.write_all(&text));
-    let renamed = written.and_then(|()| fs::rename(&temporary, dir.join(name)));
-    if renamed.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    renamed
+    options.open(temporary(dir, name))?.write_all(&text)
+}
+
+/// Gives a [`draft`] its name.
+///
+/// # Errors
+/// Those of rename(2).
+pub(super) fn finish(dir: &Path, name: &str) -> io::Result<()> {
+    fs::rename(temporary(dir, name), dir.join(name))
+}
+
+fn temporary(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!(".{name}.tmp"))
 }
 
 /// Reads `dir/name`; the outer error is the file's, the inner one says how it is damaged.

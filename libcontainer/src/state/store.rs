@@ -202,7 +202,7 @@ impl Store {
     /// # Errors
     /// The id is none.
     pub fn owns_cgroup(&self, id: &str) -> Result<bool> {
-        Ok(self.dir(id)?.join(CGROUP_OURS).is_dir())
+        Ok(self.dir(id)?.join(CGROUP_OURS).exists())
     }
 
     /// Waits for other commands on the same container and keeps them out (flock(2)).
@@ -304,25 +304,28 @@ impl Claim {
     /// process in them is the container's, and `delete --force` may kill it.
     ///
     /// # Errors
-    /// Those of mkdir(2).
+    /// Those of open(2).
     pub fn own_cgroup(&self) -> Result<()> {
-        // A directory: made by one system call, whole or not at all.
+        // Empty: made by one system call, whole or not at all. No directory, which takes a block
+        // of a disk, whose return the kernel may wait for.
         let path = self.dir.join(CGROUP_OURS);
-        DirBuilder::new().mode(0o700).create(&path).at(Step::State, || path.display())
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        options.open(&path).map(drop).at(Step::State, || path.display())
     }
 
-    /// Makes the container exist for others.
+    /// Writes the state where nobody looks for it yet.
     ///
     /// # Errors
-    /// Those of write(2) and rename(2).
-    pub fn publish(&self, state: State) -> Result<State> {
+    /// Those of write(2).
+    pub fn draft(&self, state: State) -> Result<Draft> {
         if state.cgroup.as_ref().is_none_or(|record| record.dirs.is_empty()) {
             // Should state.json be damaged one day, no cgroup tells who init is.
             self.note_init(&state.init)?;
         }
-        record::write(&self.dir, STATE, &state)
+        record::draft(&self.dir, STATE, &state)
             .at(Step::State, || self.dir.join(STATE).display().to_string())?;
-        Ok(State { dir: self.dir.clone(), ..state })
+        Ok(Draft { state: State { dir: self.dir.clone(), ..state } })
     }
 
     /// Gives the id back: everything else is undone.
@@ -331,6 +334,25 @@ impl Claim {
     /// Those of unlink(2) and rmdir(2).
     pub fn release(&self) -> Result<()> {
         fs::remove_dir_all(&self.dir).at(Step::State, || self.dir.display())
+    }
+}
+
+/// A container that exists as soon as it is published. What is left of one that never is goes with
+/// the container's directory.
+#[derive(Debug)]
+pub struct Draft {
+    state: State,
+}
+
+impl Draft {
+    /// Makes the container exist for others.
+    ///
+    /// # Errors
+    /// Those of rename(2).
+    pub fn publish(self) -> Result<State> {
+        let path = self.state.dir.join(STATE);
+        record::finish(&self.state.dir, STATE).at(Step::State, || path.display())?;
+        Ok(self.state)
     }
 }
 

@@ -47,7 +47,9 @@ fn publish(store: &Store, id: &str, init: ProcessId) -> State {
     let intent = intent(id);
     let claim = store.claim(id, &intent).unwrap();
     claim.make_gate().unwrap();
-    claim.publish(intent.fulfil(init, Path::new("/b/rootfs"))).unwrap()
+    let draft = claim.draft(intent.fulfil(init, Path::new("/b/rootfs"))).unwrap();
+    assert!(store.load(id).is_err(), "a draft is no container");
+    draft.publish().unwrap()
 }
 
 #[test]
@@ -84,7 +86,7 @@ fn a_state_survives_the_disk() {
     state.namespaces.insert("pid".into(), "/proc/1/ns/pid".into());
     store.remove("c").unwrap();
     let claim = store.claim("c", &intent("c")).unwrap();
-    let state = claim.publish(state).unwrap();
+    let state = claim.draft(state).unwrap().publish().unwrap();
     assert_eq!(store.load("c").unwrap(), state);
     assert_eq!(
         fs::metadata(claim.dir().join("state.json")).unwrap().permissions().mode() & 0o777,

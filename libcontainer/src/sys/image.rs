@@ -136,8 +136,16 @@ impl Segment {
     unsafe fn move_to_memory(&self) -> io::Result<()> {
         let (at, flags) = (self.start as *mut c_void, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
         // SAFETY: a new mapping at a place of the kernel's choice.
-        let copy =
-            unsafe { libc::mmap(ptr::null_mut(), self.length, self.protection, flags, -1, 0) };
+        let copy = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                self.length,
+                self.protection,
+                flags | libc::MAP_POPULATE,
+                -1,
+                0,
+            )
+        };
         let copy = mapped(copy)?;
         let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
         // SAFETY: the whole range is readable, the copy is as long; with one thread, nothing is

@@ -49,7 +49,7 @@ impl Fixture {
         let mut state = intent.fulfil(id, Path::new("/b/rootfs"));
         state.own_pid_namespace = true;
         change(&mut state);
-        claim.publish(state).unwrap();
+        claim.draft(state).unwrap().publish().unwrap();
         fixture
     }
 
@@ -299,7 +299,7 @@ fn force_waits_for_a_create_at_work() {
         assert!(c.dir().exists());
         // It is published, as a container that has stopped.
         let dead = ProcessId { pid: 1, start_time: 1, boot_id: "old".into() };
-        claim.publish(intent.fulfil(dead, Path::new("/r"))).unwrap();
+        claim.draft(intent.fulfil(dead, Path::new("/r"))).unwrap().publish().unwrap();
         deleting.join().unwrap().unwrap();
     });
     assert!(!c.dir().exists());
