@@ -96,31 +96,35 @@ pub(crate) struct Cli {
     pub(crate) command: Option<(&'static str, Command)>,
 }
 
-/// The definitions that `argv` needs: the flags of verbs that do not occur in it are left out,
-/// which takes most of the time of a short command.
-pub(crate) fn definitions(argv: &[OsString]) -> clap::Command {
-    define(personality::own().name(), |verb| argv.iter().any(|arg| arg == verb))
+/// The definitions that `argv` needs when nothing is wrong with it: verbs that do not occur in it
+/// are left out, which takes most of the time of a short command.
+pub(crate) fn few(argv: &[OsString]) -> clap::Command {
+    let occurs = |verb: &Verb| argv.iter().any(|arg| arg == verb.name);
+    let any = VERBS.iter().any(occurs);
+    define(personality::own().name(), |verb| !any || occurs(verb))
 }
 
-/// All definitions.
+/// All definitions, under the name that the caller knows: for help, and to say what is wrong.
+pub(crate) fn own() -> clap::Command {
+    define(personality::own().name(), |_| true)
+}
+
+/// All definitions, under our name.
 pub(crate) fn all() -> clap::Command {
     define(NAME, |_| true)
 }
 
-fn define(name: &'static str, wanted: impl Fn(&str) -> bool) -> clap::Command {
+fn define(name: &'static str, wanted: impl Fn(&Verb) -> bool) -> clap::Command {
     let root = clap::Command::new(name)
         .help_template(HELP)
         .after_help(AFTER_HELP)
         .disable_version_flag(true);
     // What a command is about is said last: the flags bring the comment of their own struct along.
     let root = Global::augment_args(root).about("Open Container Initiative runtime");
-    root.subcommands(VERBS.iter().map(|verb| {
-        let mut command = clap::Command::new(verb.name);
-        if wanted(verb.name) {
-            let title = format!("{name} {}", verb.name);
-            command = (verb.define)(command.help_template(HELP).display_name(title));
-        }
-        command.about(verb.about)
+    root.subcommands(VERBS.iter().filter(|verb| wanted(verb)).map(|verb| {
+        let title = format!("{name} {}", verb.name);
+        let command = clap::Command::new(verb.name).help_template(HELP).display_name(title);
+        (verb.define)(command).about(verb.about)
     }))
 }
 

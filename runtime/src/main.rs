@@ -33,12 +33,13 @@ fn main() -> ExitCode {
     let argv: Vec<_> = env::args_os().collect();
     // First of all, and once more from the sealed file: it may execute this program again.
     let sealed = if makes_containers(&argv) { libcontainer::seal() } else { Ok(()) };
-    let mut definitions = cli::definitions(&argv);
+    let mut definitions = cli::few(&argv);
     let argv = match argv::normalise(&definitions, argv) {
         Ok(argv) => argv,
         Err(misuse) => return refuse(&misuse.text, misuse.argv),
     };
     let parsed = definitions.try_get_matches_from_mut(&argv);
+    let parsed = parsed.or_else(|_| cli::own().try_get_matches_from(&argv));
     let cli = match parsed.and_then(|matches| Cli::read(&matches)) {
         Ok(cli) => cli,
         Err(error) if !error.use_stderr() => return print(&error.render().to_string()),
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
     };
     match cli.command {
         _ if cli.global.version => print(&personality::own().version_lines()),
-        None => print(&definitions.render_help().to_string()),
+        None => print(&cli::own().render_help().to_string()),
         Some((verb, command)) => run(verb, cli.global, &command, sealed),
     }
 }

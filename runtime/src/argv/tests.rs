@@ -287,12 +287,15 @@ fn exec_of_every_caller() {
 #[test]
 fn definitions_are_sound() {
     cli::all().debug_assert();
-    // Left out are only flags of verbs that the line does not have.
+    // Left out are only verbs that the line does not have.
     for verb in &cli::VERBS {
-        let argv = [OsString::from(verb.name)];
-        let (few, all) = (cli::definitions(&argv), cli::all());
+        let argv = [OsString::from("corten"), OsString::from(verb.name)];
+        let (few, all) = (cli::few(&argv), cli::all());
         let flags =
             |root: &Command| root.find_subcommand(verb.name).unwrap().get_arguments().count();
         assert_eq!(flags(&few), flags(&all), "{}", verb.name);
+        assert_eq!(few.get_subcommands().count(), 1, "{}", verb.name);
     }
+    let none = cli::few(&["corten".into(), "stat".into()]);
+    assert_eq!(none.get_subcommands().count(), cli::VERBS.len());
 }
