@@ -7,8 +7,16 @@
 pub mod cli;
 pub mod error;
 pub mod format;
+pub mod fsutil;
+pub mod image;
+pub mod layer;
 pub mod net;
 pub mod paths;
+pub mod reference;
+pub mod store;
+
+#[cfg(test)]
+mod testing;
 
 pub use error::{Error, Result};
 pub use paths::Paths;
