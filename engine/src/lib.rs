@@ -14,6 +14,7 @@ pub mod net;
 pub mod paths;
 pub mod reference;
 pub mod store;
+pub mod volume;
 
 #[cfg(test)]
 mod testing;

@@ -105,7 +105,7 @@ pub(super) fn records(paths: &Paths) -> Result<Vec<Record>> {
 }
 
 /// Names in a directory, none when it does not exist.
-pub(super) fn names(directory: &Path) -> Result<Vec<String>> {
+pub(crate) fn names(directory: &Path) -> Result<Vec<String>> {
     let words = || format!("cannot read {}", directory.display());
     match fs::read_dir(directory) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -126,7 +126,7 @@ pub(super) fn forget_record(paths: &Paths, id: &str) -> Result<()> {
 }
 
 /// Removes a file; one that is gone is fine.
-pub(super) fn remove(file: &Path) -> Result<()> {
+pub(crate) fn remove(file: &Path) -> Result<()> {
     match fs::remove_file(file) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.what(|| format!("cannot remove {}", file.display())),
@@ -174,7 +174,7 @@ pub(super) fn write(file: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Creates a file with its content at once; `false` when there is one already. `durable`: it
 /// survives a power cut.
-pub(super) fn create(file: &Path, value: &impl Serialize, durable: bool) -> Result<bool> {
+pub(crate) fn create(file: &Path, value: &impl Serialize, durable: bool) -> Result<bool> {
     let fresh = beside(file)?;
     let done = stage(&fresh, &json(value)?, durable).and_then(|()| fs::hard_link(&fresh, file));
     let _ = fs::remove_file(&fresh);
