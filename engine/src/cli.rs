@@ -5,6 +5,8 @@
 //! them. Only the flags of the verb that was typed are defined, which takes most of the time of a
 //! short command.
 
+mod container;
+mod literal;
 mod system;
 
 use std::ffi::OsString;
@@ -31,14 +33,19 @@ pub(crate) struct Verb {
     /// Exit code when the command line cannot be understood: 125 where the program's own code
     /// is returned, else 1.
     pub(crate) misuse: u8,
+    /// Everything behind the first word that is no flag belongs to the program.
+    pub(crate) literal: bool,
 }
 
-/// A row: spellings, type of the flags, function, words of help. `misuse: 125` may follow.
+/// A row: spellings, type of the flags, function, words of help. `misuse: 125, literal` may follow.
 macro_rules! verb {
     ($spellings:expr, $args:ty, $run:path, $about:literal) => {
-        $crate::cli::verb!($spellings, $args, $run, $about, misuse: $crate::error::FAILURE)
+        $crate::cli::verb!(@ $spellings, $args, $run, $about, $crate::error::FAILURE, false)
     };
-    ($spellings:expr, $args:ty, $run:path, $about:literal, misuse: $misuse:expr) => {
+    ($spellings:expr, $args:ty, $run:path, $about:literal, misuse: $misuse:expr, literal) => {
+        $crate::cli::verb!(@ $spellings, $args, $run, $about, $misuse, true)
+    };
+    (@ $spellings:expr, $args:ty, $run:path, $about:literal, $misuse:expr, $literal:expr) => {
         $crate::cli::Verb {
             spellings: &$spellings,
             about: $about,
@@ -48,13 +55,14 @@ macro_rules! verb {
                 $run(context, &args.map_err(|error| $crate::cli::misread(&error))?)
             },
             misuse: $misuse,
+            literal: $literal,
         }
     };
 }
 pub(crate) use verb;
 
 /// The verbs, group by group, in the order of help.
-static GROUPS: &[&[Verb]] = &[system::VERBS];
+static GROUPS: &[&[Verb]] = &[container::VERBS, system::VERBS];
 
 /// What the words of two words belong to: `container`, `image` and so on.
 const MANAGED: &[(&str, &str)] = &[
@@ -82,12 +90,16 @@ struct Global {
 /// Reads the command line, does what it says, tells how it ended.
 pub fn main(argv: Vec<OsString>) -> ExitCode {
     let typed = Typed::find(&argv);
+    // First of all: it may execute this program again.
+    let sealed = if typed.makes_containers() { libcontainer::seal() } else { Ok(()) };
     let mut definitions = definitions(&typed);
+    let argv = typed.close(argv);
     let matches = match definitions.try_get_matches_from_mut(argv) {
         Ok(matches) => matches,
         Err(error) => return refuse(&error, typed.misuse()),
     };
-    match run(&mut definitions, &typed, &matches) {
+    let sealed = sealed.map_err(Error::from);
+    match sealed.and_then(|()| run(&mut definitions, &typed, &matches)) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             tell(&error);
@@ -119,31 +131,51 @@ fn innermost(matches: &ArgMatches) -> Option<&ArgMatches> {
 struct Typed {
     verb: Option<&'static Verb>,
     group: Option<&'static str>,
+    /// Place of the first word behind the verb.
+    behind: usize,
 }
 
 impl Typed {
     /// Looks over global flags and their values for the first word that is no flag.
     fn find(argv: &[OsString]) -> Self {
-        let mut words = argv.iter().skip(1).map(|word| word.to_str().unwrap_or_default());
-        let mut first = None;
-        while let Some(word) = words.next() {
-            match word {
-                "--root" | "--run-root" => drop(words.next()),
-                flag if flag.starts_with('-') => {}
-                word => {
-                    first = Some(word);
-                    break;
-                }
+        let word = |at: usize| argv.get(at).map(|word| word.to_str().unwrap_or_default());
+        let mut at = 1;
+        let first = loop {
+            match word(at) {
+                Some("--root" | "--run-root") => at += 2,
+                Some(flag) if flag.starts_with('-') => at += 1,
+                Some(word) => break word,
+                None => return Self { verb: None, group: None, behind: at },
             }
-        }
-        let Some(first) = first else { return Self { verb: None, group: None } };
+        };
         let group = MANAGED.iter().find(|(name, _)| *name == first).map(|(name, _)| *name);
-        let second = words.next().filter(|_| group.is_some());
+        let second = word(at + 1).filter(|_| group.is_some());
+        let behind = at + 1 + usize::from(second.is_some());
         let spelling =
             second.map_or_else(|| first.to_owned(), |second| format!("{first} {second}"));
-        Self { verb: all().find(|verb| verb.spellings.contains(&spelling.as_str())), group }
+        let named = |verb: &&Verb| verb.spellings.contains(&spelling.as_str());
+        let verb = all().find(named).or_else(|| container::HIDDEN.iter().find(named));
+        Self { verb, group, behind }
     }
 
+    /// Whether a container's processes come from this one: then the program's own file must be
+    /// out of their reach.
+    fn makes_containers(&self) -> bool {
+        let makers = ["monitor", "exec"];
+        self.verb.is_some_and(|verb| makers.iter().any(|maker| verb.spellings.contains(maker)))
+    }
+
+    /// Marks where the program's words begin.
+    fn close(&self, argv: Vec<OsString>) -> Vec<OsString> {
+        match self.verb.filter(|verb| verb.literal) {
+            Some(verb) => {
+                literal::close(argv, self.behind, &(verb.define)(clap::Command::new("verb")))
+            }
+            None => argv,
+        }
+    }
+
+    /// Exit code for a command line that cannot be understood.
     fn misuse(&self) -> u8 {
         self.verb.map_or(FAILURE, |verb| verb.misuse)
     }
@@ -162,6 +194,9 @@ fn definitions(typed: &Typed) -> clap::Command {
         let name = verb.spellings.iter().find(|spelling| !spelling.contains(' '))?;
         Some(command(name, verb, wanted(verb)))
     }));
+    let hidden = container::HIDDEN.iter().filter(|verb| wanted(verb));
+    let root =
+        root.subcommands(hidden.map(|verb| command(verb.spellings[0], verb, true).hide(true)));
     root.subcommands(MANAGED.iter().map(|(group, about)| {
         let inner = clap::Command::new(*group).about(*about).subcommand_required(true);
         let inner = inner.arg_required_else_help(true);
@@ -183,8 +218,17 @@ fn definitions(typed: &Typed) -> clap::Command {
 
 fn command(name: &'static str, verb: &'static Verb, wanted: bool) -> clap::Command {
     let command = clap::Command::new(name);
-    let command = if wanted { (verb.define)(command) } else { command };
+    let command = if wanted { with_help((verb.define)(command)) } else { command };
     command.about(verb.about)
+}
+
+/// `--help`, and `-h` where it is not the host name's, as in Docker.
+fn with_help(command: clap::Command) -> clap::Command {
+    if !command.get_arguments().any(|arg| arg.get_short() == Some('h')) {
+        return command;
+    }
+    let help = clap::Arg::new("help").long("help").action(clap::ArgAction::Help);
+    command.disable_help_flag(true).arg(help.help("Print help"))
 }
 
 /// clap's error about a command line, as one of ours.

@@ -4,12 +4,15 @@
 //! on disk) → [`cli`] (every word of the command line; its rows name the modules that do the
 //! work). A verb is a function `fn(&Context, &Args) -> Result<u8>`; the number is the exit code.
 
+pub mod bundle;
 pub mod cli;
+pub mod container;
 pub mod error;
 pub mod format;
 pub mod fsutil;
 pub mod image;
 pub mod layer;
+pub mod monitor;
 pub mod net;
 pub mod paths;
 pub mod reference;

@@ -1,0 +1,134 @@
+//! The file system tree: Docker's mounts, masked and read-only paths.
+
+use serde_json::{Map, Value, json};
+
+use super::namespaces::{self, Mode};
+use super::process::INIT;
+use super::security::Security;
+use super::{Facts, units};
+use crate::container::record::Record;
+use crate::error::{Error, Result};
+
+/// Read as empty.
+const MASKED: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+/// Cannot be written.
+const READ_ONLY: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// 64 MB, as Docker has it.
+const SHM: i64 = 64 << 20;
+
+/// Masked and read-only paths, unless the user wants them open.
+pub fn mask(linux: &mut Map<String, Value>, security: &Security) {
+    if !security.open_paths {
+        linux.insert("maskedPaths".into(), MASKED.to_vec().into());
+        linux.insert("readonlyPaths".into(), READ_ONLY.to_vec().into());
+    }
+}
+
+/// The list `mounts`, in the order in which they are made.
+///
+/// # Errors
+/// `--tmpfs` or `--shm-size` that mean nothing.
+pub fn mounts(record: &Record, facts: &Facts, security: &Security) -> Result<Vec<Value>> {
+    let writable = if security.privileged { "rw" } else { "ro" };
+    let mount = |to: &str, kind: &str, options: &[&str]| json!({ "destination": to, "type": kind, "source": kind, "options": options });
+    let mut out = vec![
+        mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
+        mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        mount(
+            "/dev/pts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
+        mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", writable]),
+        mount("/sys/fs/cgroup", "cgroup", &[writable, "nosuid", "noexec", "nodev"]),
+        mqueue(record)?,
+    ];
+    out.extend(shm(record, facts)?);
+    let taken = |to: &str, list: &[Value]| list.iter().any(|mount| mount["destination"] == to);
+    // What the user mounts at such a place replaces it.
+    let tmpfs = record.flags.volumes.tmpfs.iter().map(|text| tmpfs(text));
+    let tmpfs = tmpfs.collect::<Result<Vec<_>>>()?;
+    let asked: Vec<Value> = facts.mounts.iter().cloned().chain(tmpfs).collect();
+    out.retain(|mount| !taken(mount["destination"].as_str().unwrap_or_default(), &asked));
+    out.extend(asked);
+    if record.flags.basics.init {
+        out.push(json!({ "destination": INIT, "type": "bind", "source": facts.own_program,
+                         "options": ["bind", "ro", "rprivate"] }));
+    }
+    Ok(out)
+}
+
+/// The host's queues belong to its IPC namespace.
+fn mqueue(record: &Record) -> Result<Value> {
+    Ok(match namespaces::ipc(record)? {
+        Mode::Host => bind("/dev/mqueue", "/dev/mqueue"),
+        _ => json!({ "destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue",
+                     "options": ["nosuid", "noexec", "nodev"] }),
+    })
+}
+
+fn shm(record: &Record, facts: &Facts) -> Result<Option<Value>> {
+    let isolation = &record.flags.isolation;
+    let size = isolation.shm_size.as_deref().map(|text| units::bytes("shm-size", text));
+    let size = size.transpose()?.filter(|size| *size > 0).unwrap_or(SHM);
+    Ok(match (namespaces::ipc(record)?, &facts.joined.shm) {
+        (Mode::Host, _) => Some(bind("/dev/shm", "/dev/shm")),
+        (_, Some(shm)) => Some(bind(&shm.to_string_lossy(), "/dev/shm")),
+        _ if isolation.ipc.as_deref() == Some("none") => None,
+        _ => Some(json!({ "destination": "/dev/shm", "type": "tmpfs", "source": "shm",
+            "options": ["nosuid", "noexec", "nodev", "mode=1777", format!("size={size}")] })),
+    })
+}
+
+/// Size of `/dev/shm` of a container that shares it, in bytes.
+///
+/// # Errors
+/// `--shm-size` is no size.
+pub fn shm_size(record: &Record) -> Result<i64> {
+    let size = record.flags.isolation.shm_size.as_deref();
+    let size = size.map(|text| units::bytes("shm-size", text)).transpose()?;
+    Ok(size.filter(|size| *size > 0).unwrap_or(SHM))
+}
+
+/// A bind mount that sees nothing of later mounts, as Docker's are.
+pub fn bind(from: &str, to: &str) -> Value {
+    json!({ "destination": to, "type": "bind", "source": from, "options": ["rbind", "rprivate"] })
+}
+
+/// `--tmpfs TARGET[:OPTIONS]`, with Docker's defaults where the options do not say otherwise.
+fn tmpfs(text: &str) -> Result<Value> {
+    let (target, options) = text.split_once(':').unwrap_or((text, ""));
+    if !target.starts_with('/') || target == "/" {
+        return Err(Error::new(format!("invalid argument \"{text}\" for --tmpfs"))
+            .why("the target must be an absolute path, and not the root")
+            .fix("for example --tmpfs /run:size=64m"));
+    }
+    let own: Vec<&str> = options.split(',').filter(|option| !option.is_empty()).collect();
+    let opposite = |option: &str| match option {
+        "noexec" => "exec",
+        "nosuid" => "suid",
+        "nodev" => "dev",
+        _ => "ro",
+    };
+    let defaults = ["noexec", "nosuid", "nodev", "rw"].into_iter();
+    let mut all: Vec<&str> =
+        defaults.filter(|d| !own.contains(d) && !own.contains(&opposite(d))).collect();
+    all.extend(own);
+    Ok(json!({ "destination": target, "type": "tmpfs", "source": "tmpfs", "options": all }))
+}

@@ -1,0 +1,70 @@
+//! Verbs on containers.
+
+use clap::Args;
+
+use super::{Verb, verb};
+use crate::Context;
+use crate::container::{create, ps, rm, run, signal, start, wait};
+use crate::error::{ENGINE, Result};
+
+/// Rows of this group.
+pub(super) static VERBS: &[Verb] = &[
+    verb!(["run", "container run"], run::Args, run::run,
+          "Create a container from an image and run it", misuse: ENGINE, literal),
+    verb!(["create", "container create"], create::Args, create::create,
+          "Create a container without starting it", misuse: ENGINE, literal),
+    verb!(["start", "container start"], start::Args, start::start, "Start containers"),
+    verb!(["stop", "container stop"], signal::StopArgs, signal::stop, "Stop containers"),
+    verb!(
+        ["restart", "container restart"],
+        signal::RestartArgs,
+        signal::restart,
+        "Stop containers and start them again"
+    ),
+    verb!(
+        ["kill", "container kill"],
+        signal::KillArgs,
+        signal::kill,
+        "Send a signal to containers"
+    ),
+    verb!(["rm", "container rm", "container remove"], rm::Args, rm::rm, "Remove containers"),
+    verb!(
+        ["ps", "container ls", "container list", "container ps"],
+        ps::Args,
+        ps::ps,
+        "List containers"
+    ),
+    verb!(
+        ["attach", "container attach"],
+        start::AttachArgs,
+        start::attach,
+        "Attach to a container that runs"
+    ),
+    verb!(
+        ["wait", "container wait"],
+        wait::Args,
+        wait::wait,
+        "Wait for containers to end and print their exit codes"
+    ),
+    verb!(
+        ["container prune"],
+        rm::PruneArgs,
+        rm::prune,
+        "Remove every container that does not run"
+    ),
+];
+
+/// What the engine starts of itself; no person types it.
+pub(super) static HIDDEN: &[Verb] =
+    &[verb!(["monitor"], Monitor, monitor, "The process behind one container")];
+
+/// `monitor`.
+#[derive(Args, Debug)]
+struct Monitor {
+    /// Id of the container
+    id: String,
+}
+
+fn monitor(context: &Context, args: &Monitor) -> Result<u8> {
+    crate::monitor::main(context, &args.id)
+}

@@ -1,0 +1,235 @@
+//! `ps`: containers and what they do, from their state files alone.
+
+use super::state::{State, Status};
+use super::{Container, names};
+use crate::Context;
+use crate::error::{Error, Result};
+use crate::format::time::Timestamp;
+use crate::format::{Listing, Value, duration};
+
+/// `ps`.
+#[derive(clap::Args, Debug, Default)]
+pub struct Args {
+    /// Show all containers, not only those that run
+    #[arg(short, long)]
+    all: bool,
+    /// Only these: status=, name=, id=, label=, ancestor=, exited=, before=, since=
+    #[arg(short, long, value_name = "FILTER")]
+    filter: Vec<String>,
+    /// How to print: table, json, or a template
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Show the last ones made, in any state
+    #[arg(short = 'n', long, value_name = "NUMBER", allow_negative_numbers = true)]
+    last: Option<i64>,
+    /// Show the last one made, in any state
+    #[arg(short, long)]
+    latest: bool,
+    /// Do not shorten
+    #[arg(long)]
+    no_trunc: bool,
+    /// Print ids only
+    #[arg(short, long)]
+    quiet: bool,
+    /// Show how much each has written
+    #[arg(short, long)]
+    size: bool,
+}
+
+/// Docker's columns.
+const LISTING: Listing<'_> = Listing {
+    headings: &[
+        ("ID", "CONTAINER ID"),
+        ("Image", "IMAGE"),
+        ("Command", "COMMAND"),
+        ("CreatedAt", "CREATED AT"),
+        ("RunningFor", "CREATED"),
+        ("Status", "STATUS"),
+        ("State", "STATE"),
+        ("Ports", "PORTS"),
+        ("Names", "NAMES"),
+        ("Labels", "LABELS"),
+        ("Size", "SIZE"),
+    ],
+    default: "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
+};
+const WITH_SIZE: &str = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}";
+
+/// Lists containers, the youngest first.
+///
+/// # Errors
+/// A filter or a format that cannot be understood.
+pub fn ps(context: &Context, args: &Args) -> Result<u8> {
+    let filters = Filters::parse(context, &args.filter)?;
+    let last = if args.latest { Some(1) } else { args.last.and_then(|n| usize::try_from(n).ok()) };
+    let every = args.all || last.is_some() || filters.names_a_status();
+    let mut states: Vec<State> = names::ids(&context.paths)?
+        .iter()
+        // One that is removed meanwhile is not there.
+        .filter_map(|id| Container::of(context, id).state().ok())
+        .filter(|state| {
+            every || matches!(state.status, Status::Running | Status::Paused | Status::Restarting)
+        })
+        .filter(|state| filters.allow(state))
+        .collect();
+    states.sort_by(|a, b| b.created.cmp(&a.created));
+    states.truncate(last.unwrap_or(usize::MAX));
+    if args.quiet && args.format.is_none() {
+        let ids = states.iter().map(|state| format!("{}\n", id(state, args.no_trunc)));
+        return crate::cli::print(&ids.collect::<String>()).map(|()| 0);
+    }
+    let now = Timestamp::now();
+    let rows = states.iter().map(|state| row(context, state, args, now));
+    let listing = if args.size { Listing { default: WITH_SIZE, ..LISTING } } else { LISTING };
+    crate::cli::print(&listing.render(args.format.as_deref(), rows)?)?;
+    Ok(0)
+}
+
+fn id(state: &State, whole: bool) -> &str {
+    state.id.get(..if whole { 64 } else { 12 }).unwrap_or(&state.id)
+}
+
+fn row(context: &Context, state: &State, args: &Args, now: Timestamp) -> Value {
+    let created = Timestamp::parse(&state.created).unwrap_or(now);
+    let labels: Vec<_> = state.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let size = match args.size || args.format.as_ref().is_some_and(|f| f.contains(".Size")) {
+        true => size(context, state),
+        false => String::new(),
+    };
+    Value::row([
+        ("ID", id(state, args.no_trunc).to_owned()),
+        ("Image", state.image.clone()),
+        ("Command", command(state, args.no_trunc)),
+        ("CreatedAt", created.listed()),
+        ("RunningFor", format!("{} ago", duration::human(created.until(now)))),
+        ("Status", state.sentence(now)),
+        ("State", state.status.word().to_owned()),
+        ("Ports", ports(state)),
+        ("Names", state.name.clone()),
+        ("Labels", labels.join(",")),
+        ("Size", size),
+    ])
+}
+
+fn command(state: &State, whole: bool) -> String {
+    let words = state.command.join(" ");
+    match words.char_indices().nth(19) {
+        Some((cut, _)) if !whole && words.chars().count() > 20 => format!("\"{}…\"", &words[..cut]),
+        _ => format!("\"{words}\""),
+    }
+}
+
+/// What the network wrote for people.
+fn ports(state: &State) -> String {
+    match state.status {
+        Status::Running | Status::Paused => {
+            state.network["Summary"].as_str().unwrap_or_default().to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+/// What the container has written, found by looking at all of it.
+fn size(context: &Context, state: &State) -> String {
+    let upper = context.paths.container(&state.id).join("upper");
+    let mut bytes = 0;
+    let mut dirs = vec![upper];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(meta) if meta.is_dir() => dirs.push(entry.path()),
+                Ok(meta) => bytes += meta.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    crate::format::size::decimal(bytes)
+}
+
+/// `--filter`: values of one name are alternatives, different names must all hold.
+struct Filters(Vec<(String, Vec<String>)>);
+
+impl Filters {
+    fn parse(context: &Context, list: &[String]) -> Result<Self> {
+        const KNOWN: [&str; 8] =
+            ["status", "name", "id", "label", "ancestor", "exited", "before", "since"];
+        let mut filters: Vec<(String, Vec<String>)> = Vec::new();
+        for text in list {
+            let bad = || {
+                Error::new(format!("invalid filter '{text}'"))
+                    .fix(format!("filters are {}", KNOWN.map(|name| format!("{name}=")).join(" ")))
+            };
+            let (name, value) = text.split_once('=').ok_or_else(bad)?;
+            if !KNOWN.contains(&name) {
+                return Err(bad());
+            }
+            // Points in time by containers become their time.
+            let value = match name {
+                "before" | "since" => Container::find(context, value)?.recorded_state()?.created,
+                _ => value.to_owned(),
+            };
+            match filters.iter_mut().find(|(known, _)| known == name) {
+                Some((_, values)) => values.push(value),
+                None => filters.push((name.to_owned(), vec![value])),
+            }
+        }
+        Ok(Self(filters))
+    }
+
+    fn names_a_status(&self) -> bool {
+        self.0.iter().any(|(name, _)| matches!(name.as_str(), "status" | "exited"))
+    }
+
+    fn allow(&self, state: &State) -> bool {
+        let holds = |name: &str, value: &str| match name {
+            "status" => state.status.word() == value,
+            "name" => state.name.contains(value.trim_start_matches('/')),
+            "id" => state.id.starts_with(value),
+            "ancestor" => state.image == value || state.image.split(':').next() == Some(value),
+            "exited" => state.status == Status::Exited && value.parse() == Ok(state.exit_code),
+            "before" => state.created.as_str() < value,
+            "since" => state.created.as_str() > value,
+            _ => match value.split_once('=') {
+                Some((key, value)) => state.labels.get(key).is_some_and(|found| found == value),
+                None => state.labels.contains_key(value),
+            },
+        };
+        self.0.iter().all(|(name, values)| values.iter().any(|value| holds(name, value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_commands_are_cut_as_dockers() {
+        let state = |words: &str| State {
+            command: words.split(' ').map(Into::into).collect(),
+            ..State::default()
+        };
+        assert_eq!(command(&state("sleep 100"), false), "\"sleep 100\"");
+        assert_eq!(command(&state("sh -c while true; do date"), false), "\"sh -c while true; d…\"");
+        assert_eq!(command(&state("12345678901234567890"), false), "\"12345678901234567890\"");
+        assert_eq!(
+            command(&state("sh -c while true; do date"), true),
+            "\"sh -c while true; do date\""
+        );
+    }
+
+    #[test]
+    fn alternatives_of_one_name_and_all_names() {
+        let filter = |list: &[(&str, &[&str])]| {
+            let own = |(name, values): &(&str, &[&str])| {
+                ((*name).to_owned(), values.iter().map(|v| (*v).to_owned()).collect())
+            };
+            Filters(list.iter().map(own).collect())
+        };
+        let mut state = State { name: "web1".into(), status: Status::Exited, ..State::default() };
+        state.labels.insert("a".into(), "b".into());
+        assert!(filter(&[("name", &["db", "web"])]).allow(&state));
+        assert!(!filter(&[("name", &["web"]), ("status", &["running"])]).allow(&state));
+        assert!(filter(&[("label", &["a"]), ("exited", &["0"])]).allow(&state));
+        assert!(!filter(&[("label", &["a=c"])]).allow(&state));
+    }
+}

@@ -1,0 +1,254 @@
+//! Everything that stands before the runtime is asked: the root file system mounted, the world
+//! looked at, `config.json` written.
+//!
+//! Mounts are made in a mount namespace of the monitor's own. They end with the monitor and its
+//! container, however those end: nothing is left for another command to unmount.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use libcontainer::host::Host;
+use libcontainer::sys::clone::{CLONE_NEWNS, unshare};
+use libcontainer::sys::sched::getrlimit;
+use rustix::mount::{MountPropagationFlags, mount_change};
+
+use crate::Context;
+use crate::bundle::devices::Seen;
+use crate::bundle::namespaces::{self, Joined, Mode};
+use crate::bundle::seccomp::Machine;
+use crate::bundle::security::Options;
+use crate::bundle::user::Accounts;
+use crate::bundle::{self, Facts};
+use crate::container::record::Record;
+use crate::container::{Container, names};
+use crate::error::{Error, Result, What};
+use crate::net::files::Files;
+use crate::net::{self, ContainerNet, NetPlan};
+
+/// What a container is created from.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The bundle directory.
+    pub(crate) bundle: PathBuf,
+    /// `config.json`.
+    pub(crate) config: Vec<u8>,
+    /// What the network holds until it is up.
+    pub(crate) net: NetPlan,
+}
+
+/// Leaves the machine's mount namespace. Mounts of the machine still arrive; ours stay ours.
+///
+/// # Errors
+/// No right to do so.
+pub(crate) fn leave_mounts() -> Result<()> {
+    let what = || "cannot make a mount namespace for the container".into();
+    unshare(CLONE_NEWNS).what(what)?;
+    let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    mount_change("/", slave).what(what)
+}
+
+/// Mounts, looks, writes.
+///
+/// # Errors
+/// Whatever a flag asks for that is not there.
+pub(crate) fn prepare(
+    context: &Context,
+    container: &Container,
+    record: &Record,
+) -> Result<Prepared> {
+    let rootfs = mount_root(container, record)?;
+    let net = net::prepare(&context.paths, &of_net(record, &record.hostname()))?;
+    let facts = facts(context, record, (rootfs, &net))?;
+    let config = bundle::config(record, &facts, &look)?;
+    let what = || format!("cannot write the bundle of container {}", record.id);
+    let bundle = container.dir.join("bundle");
+    fs::create_dir_all(&bundle).what(what)?;
+    let config = serde_json::to_vec(&config).map_err(|error| Error::new(what()).why(error))?;
+    fs::write(bundle.join("config.json"), &config).what(what)?;
+    Ok(Prepared { bundle, config, net })
+}
+
+/// The container, as the network knows it.
+fn of_net<'a>(record: &'a Record, hostname: &'a str) -> ContainerNet<'a> {
+    ContainerNet {
+        id: &record.id,
+        name: &record.name,
+        hostname,
+        domainname: record.flags.basics.domainname.as_deref().unwrap_or_default(),
+        asked: &record.net,
+    }
+}
+
+/// The three files over those of the image.
+fn net_files(files: &Files) -> Vec<serde_json::Value> {
+    let all = [
+        ("/etc/resolv.conf", &files.resolv_conf),
+        ("/etc/hostname", &files.hostname),
+        ("/etc/hosts", &files.hosts),
+    ];
+    all.map(|(to, from)| bundle::tree::bind(&from.to_string_lossy(), to)).into()
+}
+
+/// The root file system: a directory as it is, or an image's layers with one of our own on top.
+fn mount_root(container: &Container, record: &Record) -> Result<PathBuf> {
+    if let Some(rootfs) = &record.rootfs {
+        return Ok(rootfs.clone());
+    }
+    Err(Error::new(format!("container {} has no root file system", container.id)))
+}
+
+/// Looks at what the flags name.
+fn facts(context: &Context, record: &Record, (rootfs, net): (PathBuf, &NetPlan)) -> Result<Facts> {
+    let what = || format!("cannot open the root file system {}", rootfs.display());
+    let root = fs::File::open(&rootfs).what(what)?;
+    let options = Options::parse(&record.flags.isolation.security_opt)?;
+    let profile = options
+        .profile()
+        .map(|path| fs::read(path).what(|| format!("cannot read the seccomp profile {path}")));
+    let host = Host::probe()?;
+    Ok(Facts {
+        accounts: Accounts::read(&root),
+        capabilities: host.caps,
+        hard_limits: hard_limits(host.has_cap(CAP_SYS_RESOURCE)),
+        joined: joined(context, record)?,
+        sysctls: net.sysctls.clone(),
+        machine: Machine::current(),
+        unified: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
+        own_program: own_program()?,
+        seccomp_profile: profile.transpose()?,
+        apparmor: host.lsm.apparmor.then(default_apparmor).flatten(),
+        host_devices: match record.flags.isolation.privileged {
+            true => host_devices(),
+            false => Vec::new(),
+        },
+        mounts: net_files(&net.files),
+        rootfs,
+    })
+}
+
+const CAP_SYS_RESOURCE: u8 = 24;
+
+/// What we may not exceed, being without the right to.
+fn hard_limits(may_raise: bool) -> Vec<(&'static str, u64)> {
+    const LIMITS: [(&str, u32); 7] = [
+        ("RLIMIT_NOFILE", libc::RLIMIT_NOFILE),
+        ("RLIMIT_NPROC", libc::RLIMIT_NPROC),
+        ("RLIMIT_CORE", libc::RLIMIT_CORE),
+        ("RLIMIT_MEMLOCK", libc::RLIMIT_MEMLOCK),
+        ("RLIMIT_STACK", libc::RLIMIT_STACK),
+        ("RLIMIT_RTPRIO", libc::RLIMIT_RTPRIO),
+        ("RLIMIT_NICE", libc::RLIMIT_NICE),
+    ];
+    if may_raise {
+        return Vec::new();
+    }
+    let hard = |(name, number)| getrlimit(number).ok().map(|(_, hard)| (name, hard));
+    LIMITS.into_iter().filter_map(hard).collect()
+}
+
+/// The file that is bind-mounted for `--init`: the program on disk, not the sealed image of it
+/// that runs here.
+fn own_program() -> Result<PathBuf> {
+    std::env::current_exe().what(|| "cannot find this program's own file".into())
+}
+
+/// Docker's profile, when it is loaded.
+fn default_apparmor() -> Option<String> {
+    let profiles = fs::read_to_string("/sys/kernel/security/apparmor/profiles").ok()?;
+    let loaded = |name: &&str| profiles.lines().any(|line| line.split(' ').next() == Some(name));
+    ["docker-default", "containers-default"].iter().find(|name| loaded(name)).map(|n| (*n).into())
+}
+
+/// Namespaces of other containers.
+fn joined(context: &Context, record: &Record) -> Result<Joined> {
+    let of = |mode: Mode, kind: &str| -> Result<Option<PathBuf>> {
+        let Mode::Of(name) = mode else { return Ok(None) };
+        let pid = running(context, &name)?;
+        Ok(Some(format!("/proc/{pid}/ns/{kind}").into()))
+    };
+    let ipc = namespaces::ipc(record)?;
+    let shm = match &ipc {
+        Mode::Of(name) => Some(shared_memory(context, name)?),
+        _ if shares_memory(record) => Some(context.paths.live(&record.id).join(SHM)),
+        _ => None,
+    };
+    Ok(Joined {
+        net: of(namespaces::net(record), "net")?,
+        ipc: of(ipc, "ipc")?,
+        shm,
+        pid: of(namespaces::pid(record)?, "pid")?,
+    })
+}
+
+/// Directory of shared memory that others may join.
+pub(crate) const SHM: &str = "shm";
+
+/// Whether others may join the container's IPC namespace.
+pub(crate) fn shares_memory(record: &Record) -> bool {
+    record.flags.isolation.ipc.as_deref() == Some("shareable")
+}
+
+fn shared_memory(context: &Context, name: &str) -> Result<PathBuf> {
+    let other = Container::find(context, name)?;
+    if !shares_memory(&other.record()?) {
+        return Err(Error::new(format!("cannot join the IPC of container {name}"))
+            .why("non-shareable IPC")
+            .fix("start that container with --ipc shareable"));
+    }
+    Ok(other.live.join(SHM))
+}
+
+/// Pid of the first process of another container.
+fn running(context: &Context, name: &str) -> Result<i32> {
+    let id = names::resolve(&context.paths, name)?;
+    match Container::of(context, &id).state()?.pid() {
+        0 => Err(Error::new(format!("cannot join a namespace of container {name}"))
+            .why("it is not running")
+            .fix(format!("start it first: pier start {name}"))),
+        pid => Ok(pid),
+    }
+}
+
+/// What stands at a path of the host.
+fn look(path: &str) -> Result<Seen> {
+    let what = || format!("error gathering device information for {path}");
+    let meta = fs::metadata(path).what(what)?;
+    seen(&meta).ok_or_else(|| Error::new(what()).why("not a device node"))
+}
+
+fn seen(meta: &fs::Metadata) -> Option<Seen> {
+    let kind = meta.file_type();
+    (kind.is_block_device() || kind.is_char_device()).then(|| Seen {
+        block: kind.is_block_device(),
+        major: rustix::fs::major(meta.rdev()),
+        minor: rustix::fs::minor(meta.rdev()),
+        mode: meta.mode() & 0o7777,
+        uid: meta.uid(),
+        gid: meta.gid(),
+    })
+}
+
+/// Devices below /dev, without those that a container has of its own.
+fn host_devices() -> Vec<(String, Seen)> {
+    const OWN: [&str; 5] = ["pts", "shm", "mqueue", "fd", "console"];
+    let mut found = Vec::new();
+    let mut dirs = vec![PathBuf::from("/dev")];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let own = dir == Path::new("/dev") && OWN.iter().any(|own| name == *own);
+            let Some(meta) = entry.metadata().ok().filter(|_| !own) else { continue };
+            if meta.is_dir() {
+                dirs.push(entry.path());
+            } else if let Some(seen) = seen(&meta)
+                && let Ok(path) = entry.path().into_os_string().into_string()
+                && !(path.starts_with("/dev/ptmx") || path == "/dev/tty")
+            {
+                found.push((path, seen));
+            }
+        }
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    found
+}
