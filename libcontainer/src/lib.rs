@@ -6,6 +6,7 @@
 pub mod cgroup;
 pub mod console;
 pub mod create;
+pub mod doctor;
 pub mod error;
 pub mod exec;
 pub mod hooks;

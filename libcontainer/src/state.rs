@@ -17,7 +17,7 @@
 pub mod gate;
 mod inherit;
 pub mod oci;
-mod owner;
+pub(crate) mod owner;
 pub mod process;
 mod record;
 mod store;

@@ -25,6 +25,9 @@ _corten() {
             corten,delete)
                 cmd="corten__subcmd__delete"
                 ;;
+            corten,doctor)
+                cmd="corten__subcmd__doctor"
+                ;;
             corten,events)
                 cmd="corten__subcmd__events"
                 ;;
@@ -81,6 +84,9 @@ _corten() {
                 ;;
             corten__subcmd__help,delete)
                 cmd="corten__subcmd__help__subcmd__delete"
+                ;;
+            corten__subcmd__help,doctor)
+                cmd="corten__subcmd__help__subcmd__doctor"
                 ;;
             corten__subcmd__help,events)
                 cmd="corten__subcmd__help__subcmd__events"
@@ -167,7 +173,7 @@ _corten() {
 
     case "${cmd}" in
         corten)
-            opts="-v -h --root --log --log-format --log-level --debug --rootless --systemd-cgroup --cgroup-manager --timings --version --help create start state kill delete run exec ps pause resume update events list spec features explain seccomp completion help"
+            opts="-v -h --root --log --log-format --log-level --debug --rootless --systemd-cgroup --cgroup-manager --timings --version --help create start state kill delete run exec ps pause resume update events list spec features explain doctor seccomp completion help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -270,6 +276,20 @@ _corten() {
             ;;
         corten__subcmd__delete)
             opts="-f -r -h --force --regex --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        corten__subcmd__doctor)
+            opts="-h --rootless --repair --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -435,7 +455,7 @@ _corten() {
             return 0
             ;;
         corten__subcmd__help)
-            opts="create start state kill delete run exec ps pause resume update events list spec features explain seccomp completion help"
+            opts="create start state kill delete run exec ps pause resume update events list spec features explain doctor seccomp completion help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -477,6 +497,20 @@ _corten() {
             return 0
             ;;
         corten__subcmd__help__subcmd__delete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        corten__subcmd__help__subcmd__doctor)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

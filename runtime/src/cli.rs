@@ -44,7 +44,7 @@ macro_rules! verb {
 }
 
 /// The verbs, in the order of help.
-pub(crate) static VERBS: [Verb; 18] = [
+pub(crate) static VERBS: [Verb; 19] = [
     verb!("create", Create(Create), "Create a container; its program waits for start"),
     verb!("start", Start(Container), "Start the program of a created container"),
     verb!("state", State(Container), "Print the state of a container as JSON"),
@@ -61,6 +61,7 @@ pub(crate) static VERBS: [Verb; 18] = [
     verb!("spec", Spec(Spec), "Write a config.json to start from"),
     verb!("features", Features(NoFlags), "Print what this runtime can do, as features.md wants it"),
     verb!("explain", Explain(Explain), "Print what create would do, without doing it"),
+    verb!("doctor", Doctor(Doctor), "Tell what this host lacks for containers, and what fixes it"),
     verb!("seccomp", Seccomp(seccomp::Seccomp), "Explain, check, compare and record filters"),
     verb!("completion", Completion(Completion), "Print the completion script of a shell"),
 ];
@@ -84,6 +85,7 @@ pub(crate) enum Command {
     Spec(Spec),
     Features(NoFlags),
     Explain(Explain),
+    Doctor(Doctor),
     Seccomp(seccomp::Seccomp),
     Completion(Completion),
 }
@@ -345,6 +347,20 @@ pub(crate) struct Explain {
     /// Plan for a container of this name
     #[arg(value_name = "CONTAINER-ID", default_value = "explain")]
     pub(crate) id: String,
+}
+
+/// `doctor`.
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    /// Judge for containers of an ordinary user: oneself, or who called sudo
+    #[arg(long)]
+    pub(crate) rootless: bool,
+    /// Remove what crashed containers below --root left behind
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// A shell that has a completion script.

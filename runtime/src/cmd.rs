@@ -3,6 +3,7 @@
 mod completion;
 mod create;
 mod delete;
+mod doctor;
 mod events;
 mod exec;
 mod explain;
@@ -48,6 +49,7 @@ pub(crate) fn dispatch(command: &Command, settings: &Settings) -> Result<u8, Fai
         Command::Spec(args) => spec::spec(args)?,
         Command::Features(_) => print(&features::features())?,
         Command::Explain(args) => print(&explain::explain(args, settings)?)?,
+        Command::Doctor(args) => return doctor::doctor(args, settings),
         Command::Seccomp(args) => return seccomp::seccomp(args, settings),
         Command::Completion(args) => print(completion::completion(args))?,
     }

@@ -180,6 +180,18 @@ impl Store {
     /// # Errors
     /// The root directory cannot be read; `ENOENT` when there has never been a container.
     pub fn list(&self) -> Result<Vec<(String, Result<View>)>> {
+        let ids = self.ids()?;
+        let views = ids.into_iter().map(|id| (self.view(&id), id));
+        let is_there = |id: &str| self.root.join(id).exists();
+        let still = views.filter(|(view, id)| view.is_ok() || is_there(id));
+        Ok(still.map(|(view, id)| (id, view)).collect())
+    }
+
+    /// The directories of containers, in the order of their names.
+    ///
+    /// # Errors
+    /// As [`Store::list`].
+    pub fn ids(&self) -> Result<Vec<String>> {
         let entries = fs::read_dir(&self.root).at(Step::State, || self.root.display())?;
         let mut ids = Vec::new();
         for entry in entries {
@@ -191,10 +203,12 @@ impl Store {
             }
         }
         ids.sort_unstable();
-        let views = ids.into_iter().map(|id| (self.view(&id), id));
-        let is_there = |id: &str| self.root.join(id).exists();
-        let still = views.filter(|(view, id)| view.is_ok() || is_there(id));
-        Ok(still.map(|(view, id)| (id, view)).collect())
+        Ok(ids)
+    }
+
+    /// The directory that holds all of them.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Whether the cgroups of the intent are the container's own: see [`Claim::own_cgroup`].

@@ -14,6 +14,7 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("the credential calls of 32-bit kernels take 16-bit ids under the same names");
 
+pub mod answers;
 pub mod argv;
 pub mod bpf;
 pub mod clone;

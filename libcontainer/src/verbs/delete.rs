@@ -120,7 +120,7 @@ fn published(store: &Store, state: &State, force: bool, lock: Lock) -> Result<Ve
 }
 
 /// Removes what is left of a container without a readable state.
-fn leftovers(
+pub(super) fn leftovers(
     store: &Store,
     id: &str,
     (intent, init): (Option<&Intent>, Option<&ProcessId>),

@@ -61,6 +61,7 @@ mod generated {
         page.render(&mut text).unwrap();
         let tail = match name.strip_prefix(NAME) {
             Some("") => ROOT_TAIL,
+            Some("-doctor") => include_str!("doctor.roff"),
             Some("-seccomp-record") => include_str!("seccomp/record.roff"),
             Some(tool) if tool.starts_with("-seccomp") => include_str!("seccomp/tools.roff"),
             _ => VERB_TAIL,

@@ -23,9 +23,9 @@ use self::bus::{Bus, Trouble};
 use self::message::Method;
 use crate::error::{Error, Result, Step};
 use crate::plan::cgroup::Write;
-use crate::plan::cgroup::systemd::UnitPlan;
 use crate::plan::cgroup::systemd::properties::{self, Property};
 use crate::plan::cgroup::systemd::value::Value;
+use crate::plan::cgroup::systemd::{DESCRIPTION, UnitPlan};
 
 /// How long one operation may take: what runc grants a job.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -160,6 +160,37 @@ pub(crate) fn facts(user: bool) -> Result<(String, String)> {
         Ok((text(talk.bus.reply(version)?), text(talk.bus.reply(cgroup)?)))
     };
     get().map_err(|trouble| talk.explain("property Version or ControlGroup", trouble))
+}
+
+/// Units of containers that failed and were not forgotten: name and description.
+///
+/// # Errors
+/// No manager.
+pub(crate) fn failed(user: bool) -> Result<Vec<(String, String)>> {
+    let mut talk = Talk::begin("", user)?;
+    let failed = Value::Array("s".into(), vec![Value::text("failed")]);
+    let reply = talk.bus.call(manager("ListUnitsFiltered"), &[failed]);
+    let reply = reply.map_err(|trouble| talk.explain("list failed units", trouble))?;
+    let Some(Value::Array(_, units)) = reply.first() else { return Ok(Vec::new()) };
+    let named = units.iter().filter_map(|unit| {
+        let Value::Struct(fields) = unit else { return None };
+        let (name, description) = (fields.first()?.as_str()?, fields.get(1)?.as_str()?);
+        let ours = description.starts_with(DESCRIPTION);
+        ours.then(|| (name.to_owned(), description.to_owned()))
+    });
+    Ok(named.collect())
+}
+
+/// Forgets that a unit failed; one that is gone is fine.
+///
+/// # Errors
+/// No manager.
+pub(crate) fn forget(unit: &str, user: bool) -> Result<()> {
+    let mut talk = Talk::begin(unit, user)?;
+    match talk.bus.call(manager("ResetFailedUnit"), &[Value::text(unit)]) {
+        Ok(_) | Err(Trouble::Refused(..)) => Ok(()),
+        Err(trouble) => Err(talk.explain("reset", trouble)),
+    }
 }
 
 fn property(property: &Property) -> Value {

@@ -148,6 +148,9 @@ fn escape(unit: &str) -> String {
     if taken { format!("_{unit}") } else { unit.to_owned() }
 }
 
+/// How the description of every unit of ours begins; the container's id follows.
+pub(crate) const DESCRIPTION: &str = "corten container ";
+
 /// The container's place with the systemd driver.
 ///
 /// # Errors
@@ -179,7 +182,7 @@ pub(super) fn unit(
     let asked = spec.oci.linux().as_ref().and_then(|l| l.cgroups_path().as_deref());
     let systemd = manager(host)?;
     let name = name(asked, host, options)?;
-    let description = format!("corten container {}", options.id);
+    let description = format!("{DESCRIPTION}{}", options.id);
     let mut all = vec![Property::new("Description", Value::text(description))];
     if name.unit.ends_with(".slice") {
         let wants = Value::Array("s".into(), vec![Value::text(name.slice)]);

@@ -19,6 +19,7 @@ mod cli;
 mod console;
 mod create;
 mod devices;
+mod doctor;
 mod events;
 mod exec;
 mod exec_callers;
