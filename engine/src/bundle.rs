@@ -22,6 +22,7 @@ use serde_json::{Map, Value, json};
 
 use crate::container::record::Record;
 use crate::error::Result;
+use crate::volume;
 
 /// What was looked up for a container.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +74,9 @@ pub fn config(record: &Record, facts: &Facts, look: Look<'_>) -> Result<Value> {
         linux.insert("devices".into(), devices.into());
     }
     tree::mask(&mut linux, &security);
+    if let Some(propagation) = volume::rootfs_propagation(&record.mounts) {
+        linux.insert("rootfsPropagation".into(), propagation.into());
+    }
     let sysctls = sysctls(record, facts)?;
     if !sysctls.is_empty() {
         linux.insert("sysctl".into(), sysctls.into());

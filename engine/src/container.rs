@@ -5,15 +5,23 @@
 //! of the state while it runs. Verbs on one container take its lock; readers take none.
 
 pub mod create;
+pub mod exec;
 pub mod flags;
+mod image;
+pub mod inspect;
+pub mod logs;
 pub mod names;
+pub mod pause;
 pub mod ps;
 pub mod record;
+pub mod rename;
 pub mod rm;
 pub mod run;
 pub mod signal;
 pub mod start;
 pub mod state;
+pub mod top;
+pub mod update;
 pub mod wait;
 
 use std::fs;

@@ -8,12 +8,12 @@
 pub mod attach;
 mod clients;
 pub mod console;
-mod keys;
+pub(crate) mod keys;
 pub mod launch;
 pub mod log;
 pub mod policy;
 pub mod prepare;
-mod terminal;
+pub(crate) mod terminal;
 mod watch;
 pub mod wire;
 

@@ -7,7 +7,8 @@ use super::process::INIT;
 use super::security::Security;
 use super::{Facts, units};
 use crate::container::record::Record;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::volume::Mount;
 
 /// Read as empty.
 const MASKED: [&str; 12] = [
@@ -62,9 +63,8 @@ pub fn mounts(record: &Record, facts: &Facts, security: &Security) -> Result<Vec
     out.extend(shm(record, facts)?);
     let taken = |to: &str, list: &[Value]| list.iter().any(|mount| mount["destination"] == to);
     // What the user mounts at such a place replaces it.
-    let tmpfs = record.flags.volumes.tmpfs.iter().map(|text| tmpfs(text));
-    let tmpfs = tmpfs.collect::<Result<Vec<_>>>()?;
-    let asked: Vec<Value> = facts.mounts.iter().cloned().chain(tmpfs).collect();
+    let asked: Vec<Value> =
+        facts.mounts.iter().cloned().chain(record.mounts.iter().map(volume)).collect();
     out.retain(|mount| !taken(mount["destination"].as_str().unwrap_or_default(), &asked));
     out.extend(asked);
     if record.flags.basics.init {
@@ -96,6 +96,12 @@ fn shm(record: &Record, facts: &Facts) -> Result<Option<Value>> {
     })
 }
 
+/// The entry of a mount that was asked for.
+fn volume(mount: &Mount) -> Value {
+    json!({ "destination": mount.target, "type": mount.fs_type(), "source": mount.source,
+            "options": mount.options })
+}
+
 /// Size of `/dev/shm` of a container that shares it, in bytes.
 ///
 /// # Errors
@@ -109,26 +115,4 @@ pub fn shm_size(record: &Record) -> Result<i64> {
 /// A bind mount that sees nothing of later mounts, as Docker's are.
 pub fn bind(from: &str, to: &str) -> Value {
     json!({ "destination": to, "type": "bind", "source": from, "options": ["rbind", "rprivate"] })
-}
-
-/// `--tmpfs TARGET[:OPTIONS]`, with Docker's defaults where the options do not say otherwise.
-fn tmpfs(text: &str) -> Result<Value> {
-    let (target, options) = text.split_once(':').unwrap_or((text, ""));
-    if !target.starts_with('/') || target == "/" {
-        return Err(Error::new(format!("invalid argument \"{text}\" for --tmpfs"))
-            .why("the target must be an absolute path, and not the root")
-            .fix("for example --tmpfs /run:size=64m"));
-    }
-    let own: Vec<&str> = options.split(',').filter(|option| !option.is_empty()).collect();
-    let opposite = |option: &str| match option {
-        "noexec" => "exec",
-        "nosuid" => "suid",
-        "nodev" => "dev",
-        _ => "ro",
-    };
-    let defaults = ["noexec", "nosuid", "nodev", "rw"].into_iter();
-    let mut all: Vec<&str> =
-        defaults.filter(|d| !own.contains(d) && !own.contains(&opposite(d))).collect();
-    all.extend(own);
-    Ok(json!({ "destination": target, "type": "tmpfs", "source": "tmpfs", "options": all }))
 }

@@ -4,7 +4,9 @@ use clap::Args;
 
 use super::{Verb, verb};
 use crate::Context;
-use crate::container::{create, ps, rm, run, signal, start, wait};
+use crate::container::{
+    create, exec, inspect, logs, pause, ps, rename, rm, run, signal, start, top, update, wait,
+};
 use crate::error::{ENGINE, Result};
 
 /// Rows of this group.
@@ -39,6 +41,39 @@ pub(super) static VERBS: &[Verb] = &[
         start::AttachArgs,
         start::attach,
         "Attach to a container that runs"
+    ),
+    verb!(
+        ["exec", "container exec"],
+        exec::Args,
+        exec::exec,
+        "Run another program in a container that runs",
+        misuse: 1,
+        literal
+    ),
+    verb!(["logs", "container logs"], logs::Args, logs::logs, "Show what a container has written"),
+    verb!(
+        ["inspect", "container inspect"],
+        inspect::Args,
+        inspect::inspect,
+        "Show everything about containers"
+    ),
+    verb!(
+        ["top", "container top"],
+        top::Args,
+        top::top,
+        "Show the processes of a container",
+        misuse: 1,
+        literal
+    ),
+    verb!(["port", "container port"], rename::PortArgs, rename::port, "Show published ports"),
+    verb!(["pause", "container pause"], pause::Args, pause::pause, "Freeze containers"),
+    verb!(["unpause", "container unpause"], pause::Args, pause::unpause, "Thaw containers"),
+    verb!(["rename", "container rename"], rename::Args, rename::rename, "Rename a container"),
+    verb!(
+        ["update", "container update"],
+        update::Args,
+        update::update,
+        "Change limits and restart policy of containers"
     ),
     verb!(
         ["wait", "container wait"],

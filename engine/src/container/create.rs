@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::flags::Shape;
 use super::names;
-use super::record::Record;
+use super::record::{ImageConfig, Record};
 use super::state::State;
 use super::{Container, write_json};
 use crate::Context;
@@ -20,6 +20,8 @@ use crate::format::time::Timestamp;
 use crate::monitor::log::Settings;
 use crate::monitor::policy::Policy;
 use crate::net::flags::Mode;
+use crate::store::Store;
+use crate::volume;
 
 /// `create`.
 #[derive(clap::Args, Debug)]
@@ -68,7 +70,10 @@ pub fn make(context: &Context, asked: &Asked<'_>, detached: bool) -> Result<Cont
 }
 
 fn make_inner(context: &Context, asked: &Asked<'_>, detached: bool) -> Result<Container> {
-    let mut record = record(asked, detached)?;
+    let mut record = record(context, asked, detached)?;
+    // From here on the image stays until the record that names it is written.
+    let _hold = Store::open(&context.paths)?.hold()?;
+    super::image::check(&record)?;
     share_network(context, &mut record)?;
     check(&record)?;
     let cidfile = record.flags.basics.cidfile.clone().map(Cidfile::claim).transpose()?;
@@ -81,7 +86,7 @@ fn make_inner(context: &Context, asked: &Asked<'_>, detached: bool) -> Result<Co
 }
 
 /// The flags with everything that belongs to the caller read in: environment, files, paths.
-fn record(asked: &Asked<'_>, detached: bool) -> Result<Record> {
+fn record(context: &Context, asked: &Asked<'_>, detached: bool) -> Result<Record> {
     let mut flags = asked.shape.clone();
     let basics = &mut flags.basics;
     let mut env = Vec::new();
@@ -107,7 +112,7 @@ fn record(asked: &Asked<'_>, detached: bool) -> Result<Record> {
         flags,
         ..Record::default()
     };
-    root_of(&mut record)?;
+    root_of(context, &mut record)?;
     let exposed: Vec<String> =
         record.config.exposed_ports.iter().flatten().map(|(port, _)| port.clone()).collect();
     let basics = &record.flags.basics;
@@ -149,7 +154,7 @@ fn read_lines(path: &Path) -> Result<Vec<String>> {
 }
 
 /// What the container is made from.
-fn root_of(record: &mut Record) -> Result<()> {
+fn root_of(context: &Context, record: &mut Record) -> Result<()> {
     if record.flags.basics.rootfs {
         let what = || format!("cannot use {} as a root file system", record.image);
         let dir = fs::canonicalize(&record.image).what(what)?;
@@ -159,8 +164,12 @@ fn root_of(record: &mut Record) -> Result<()> {
         record.rootfs = Some(dir);
         return Ok(());
     }
-    Err(Error::new(format!("Unable to find image '{}' locally", record.image))
-        .fix("give a directory that holds a root file system with --rootfs"))
+    let store = Store::open(&context.paths)?;
+    let image = super::image::find(&store, &record.image, &record.flags.basics)?;
+    record.image_id = image.id.to_string();
+    record.layers = store.layers(&image)?;
+    record.config = ImageConfig::from(&image.config.config);
+    Ok(())
 }
 
 /// Finds what is wrong with the flags before anything is made. What only the start can know
@@ -210,6 +219,7 @@ fn stage(context: &Context, record: &mut Record, container: &Container) -> Resul
         // The name is claimed for an id that is about to be: nobody takes it over meanwhile,
         // because the directory of a claim in flight stands under the same id, staged.
         fs::rename(&staged, &container.dir).what(|| format!("cannot make container {id}"))?;
+        record.mounts = mounts(context, record)?;
         record.name = names::claim(&context.paths, &id, record.flags.basics.name.as_deref())?;
         container.save_record(record)?;
         container.save_state(&State::new(record))
@@ -217,9 +227,21 @@ fn stage(context: &Context, record: &mut Record, container: &Container) -> Resul
     write_json(&staged.join("spec.json"), record)?;
     finish(record).inspect_err(|_| {
         names::release(&context.paths, &id, &record.name);
+        // Its own failure would hide the cause; a sweep finds what it leaves.
+        let _ = volume::release(&context.paths, &id, &record.mounts, true);
         let _ = fs::remove_dir_all(&staged);
         let _ = fs::remove_dir_all(&container.dir);
     })
+}
+
+/// Decides the mounts, and makes the volumes that are missing.
+fn mounts(context: &Context, record: &Record) -> Result<Vec<volume::Mount>> {
+    let image: Vec<String> =
+        record.config.volumes.iter().flat_map(|all| all.keys().cloned()).collect();
+    let other = |name: &str| Ok(Container::find(context, name)?.record()?.mounts);
+    let flags = &record.flags.volumes;
+    let request = volume::Request { container: &record.id, flags, image: &image, other: &other };
+    volume::resolve(&context.paths, &request)
 }
 
 /// Directories that only root may look into.

@@ -9,6 +9,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::net::flags::NetFlags;
+use crate::volume::MountFlags;
 
 /// Everything that shapes a container.
 #[derive(Args, Debug, Clone, Default, Serialize, Deserialize)]
@@ -35,9 +36,9 @@ pub struct Shape {
     /// Network; the record has what it comes to, see [`crate::net::flags::Asked`].
     pub net: NetFlags,
     #[command(flatten)]
-    #[serde(flatten)]
-    /// Volumes and mounts.
-    pub volumes: Volumes,
+    #[serde(skip)]
+    /// Volumes and mounts; the record has what they come to, see [`crate::volume::Mount`].
+    pub volumes: MountFlags,
 }
 
 /// Program, streams, life.
@@ -257,13 +258,4 @@ pub struct Devices {
     /// Writes per second: DEVICE:RATE
     #[arg(long, value_name = "DEVICE:RATE")]
     pub device_write_iops: Vec<String>,
-}
-
-/// Volumes and mounts.
-#[derive(Args, Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Volumes {
-    /// Mount a temporary file system: TARGET[:OPTIONS]
-    #[arg(long, value_name = "TARGET[:OPTIONS]")]
-    pub tmpfs: Vec<String>,
 }

@@ -129,9 +129,13 @@ fn ports(state: &State) -> String {
     }
 }
 
-/// What the container has written, found by looking at all of it.
 fn size(context: &Context, state: &State) -> String {
-    let upper = context.paths.container(&state.id).join("upper");
+    crate::format::size::decimal(written(context, &state.id))
+}
+
+/// How many bytes a container has written, found by looking at all of it.
+pub fn written(context: &Context, id: &str) -> u64 {
+    let upper = context.paths.container(id).join("upper");
     let mut bytes = 0;
     let mut dirs = vec![upper];
     while let Some(dir) = dirs.pop() {
@@ -143,7 +147,7 @@ fn size(context: &Context, state: &State) -> String {
             }
         }
     }
-    crate::format::size::decimal(bytes)
+    bytes
 }
 
 /// `--filter`: values of one name are alternatives, different names must all hold.

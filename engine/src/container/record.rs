@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::flags::Shape;
 use crate::net::flags::Asked;
+use crate::volume::Mount;
 
 /// What was asked, whole: a container is started from this and nothing else.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ pub struct Record {
     pub flags: Shape,
     /// What was asked of the network.
     pub net: Asked,
+    /// Volumes, host paths and memory, in the order in which they are mounted.
+    pub mounts: Vec<Mount>,
     /// What was typed behind the image.
     pub command: Vec<String>,
     /// Nobody waits for it at its start: `--detach`.

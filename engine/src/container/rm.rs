@@ -11,7 +11,9 @@ use super::{Container, each, names, signal};
 use crate::Context;
 use crate::error::{Error, Result, What};
 use crate::format::time::Timestamp;
+use crate::fsutil::remove_tree;
 use crate::monitor::launch;
+use crate::volume;
 
 /// How long a monitor may take to clean up behind itself.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -103,11 +105,17 @@ pub fn forget(context: &Context, container: &Container) {
     let _ = fs::rename(&container.dir, gone(context, container));
 }
 
-/// Removes what [`forget`] has set aside.
-pub fn clear(context: &Context, container: &Container, _volumes: bool) {
+/// Removes what [`forget`] has set aside; with `volumes` the anonymous ones too.
+pub fn clear(context: &Context, container: &Container, volumes: bool) {
+    let record =
+        super::read_json::<super::record::Record>(&gone(context, container).join("spec.json"));
+    if let Ok(record) = record {
+        // A volume that is busy is swept later.
+        let _ = volume::release(&context.paths, &container.id, &record.mounts, volumes);
+    }
     // The next command sweeps what could not be removed.
-    let _ = fs::remove_dir_all(gone(context, container));
-    let _ = fs::remove_dir_all(&container.live);
+    let _ = remove_tree(&gone(context, container));
+    let _ = remove_tree(&container.live);
 }
 
 fn gone(context: &Context, container: &Container) -> std::path::PathBuf {

@@ -73,6 +73,32 @@ impl Signals {
     }
 }
 
+impl Signals {
+    /// As [`Signals::begin`], and the end of children is told too.
+    ///
+    /// # Errors
+    /// As [`Signals::begin`].
+    pub fn with_children() -> Result<Self> {
+        let what = || "cannot watch for signals".into();
+        let ours = OURS.iter().copied().filter(|number| *number != libc::SIGCHLD);
+        let ours: Vec<i32> = ours.collect();
+        let set = SigSet(SigSet::ALL.0 & !SigSet::of(&ours).0);
+        let before = signal::set_mask(set).what(what)?;
+        Ok(Self { file: signal::signalfd(set).what(what)?, before })
+    }
+
+    /// The number of a signal that has arrived.
+    pub fn next(&self) -> Option<i32> {
+        signal::read_signal(&self.file).ok().flatten().map(|arrived| arrived.signal)
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
 impl Drop for Signals {
     fn drop(&mut self) {
         let _ = signal::restore(self.before);

@@ -4,7 +4,8 @@
 //! wait for: a child, or an orphan of the other runtime that a subreaper adopts.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -62,8 +63,10 @@ struct Foreign {
 pub fn create(context: &Context, record: &Record, prepared: &Prepared) -> Result<Launched> {
     let tty = record.flags.basics.tty;
     let mut streams = Streams::default();
-    let inside = if tty { Vec::new() } else { pipes(&mut streams, record)? };
-    let stdio = Stdio::give(inside)?;
+    let stdio = match tty {
+        true => Stdio::null()?,
+        false => Stdio::pipes(&mut streams, record.flags.basics.interactive)?,
+    };
     let kind = match &record.flags.basics.runtime {
         None => linked(context, record, prepared)?,
         Some(program) => foreign(context, record, prepared, program, &mut streams)?,
@@ -140,9 +143,9 @@ fn linked(context: &Context, record: &Record, prepared: &Prepared) -> Result<(i3
 }
 
 /// Makes the pipes; the program's ends are returned in the order of their numbers.
-fn pipes(streams: &mut Streams, record: &Record) -> Result<Vec<OwnedFd>> {
+fn pipes(streams: &mut Streams, interactive: bool) -> Result<[OwnedFd; 3]> {
     let what = || "cannot make a pipe".into();
-    let input = match record.flags.basics.interactive {
+    let input = match interactive {
         true => {
             let (read, write) = fd::pipe().what(what)?;
             nonblocking(&write)?;
@@ -156,40 +159,61 @@ fn pipes(streams: &mut Streams, record: &Record) -> Result<Vec<OwnedFd>> {
     nonblocking(&output)?;
     nonblocking(&errors)?;
     (streams.output, streams.errors) = (Some(output), Some(errors));
-    Ok(vec![input, output_end, errors_end])
+    Ok([input, output_end, errors_end])
 }
 
 /// Only our end: the program's is a file description of its own.
-pub(super) fn nonblocking(end: &OwnedFd) -> Result<()> {
+pub(crate) fn nonblocking(end: &OwnedFd) -> Result<()> {
     let set = fd::fcntl_getfl(end).and_then(|flags| fd::fcntl_setfl(end, flags | libc::O_NONBLOCK));
     set.what(|| "cannot change a pipe".into())
 }
 
-/// Our own stdio while the runtime is at work, which the program inherits; `/dev/null` again when
+/// Our own stdio while the runtime is at work, which the program inherits; what it was before when
 /// dropped.
-struct Stdio;
+pub(crate) struct Stdio([OwnedFd; 3]);
 
 impl Stdio {
-    fn give(ends: Vec<OwnedFd>) -> Result<Self> {
-        let guard = Self;
-        if let Ok([input, output, errors]) = <[OwnedFd; 3]>::try_from(ends) {
-            let all = rustix::stdio::dup2_stdin(input)
-                .and_then(|()| rustix::stdio::dup2_stdout(output))
-                .and_then(|()| rustix::stdio::dup2_stderr(errors));
-            all.what(|| "cannot give the program its streams".into())?;
-        }
-        Ok(guard)
+    /// Gives the program pipes; the other ends go into `streams`.
+    ///
+    /// # Errors
+    /// Too many descriptors are open.
+    pub(crate) fn pipes(streams: &mut Streams, interactive: bool) -> Result<Self> {
+        Self::replace(&pipes(streams, interactive)?)
     }
+
+    /// Gives the program nothing.
+    ///
+    /// # Errors
+    /// As [`Stdio::pipes`].
+    pub(crate) fn null() -> Result<Self> {
+        let what = || "cannot open /dev/null".into();
+        let open = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
+        let all = open().and_then(|one| Ok([one, open()?, open()?]));
+        Self::replace(&all.what(what)?)
+    }
+
+    fn replace(ends: &[OwnedFd; 3]) -> Result<Self> {
+        let what = || "cannot give the program its streams".into();
+        let input = io::stdin().as_fd().try_clone_to_owned();
+        let output = io::stdout().as_fd().try_clone_to_owned();
+        let errors = io::stderr().as_fd().try_clone_to_owned();
+        let saved = Self([input.what(what)?, output.what(what)?, errors.what(what)?]);
+        put(ends).what(what)?;
+        Ok(saved)
+    }
+}
+
+fn put([input, output, errors]: &[OwnedFd; 3]) -> rustix::io::Result<()> {
+    rustix::stdio::dup2_stdin(input)?;
+    rustix::stdio::dup2_stdout(output)?;
+    rustix::stdio::dup2_stderr(errors)
 }
 
 impl Drop for Stdio {
     fn drop(&mut self) {
-        // Held open, the program's ends would never be seen to close.
-        if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
-            let _ = rustix::stdio::dup2_stdin(&null);
-            let _ = rustix::stdio::dup2_stdout(&null);
-            let _ = rustix::stdio::dup2_stderr(&null);
-        }
+        // Held open, the program's ends would never be seen to close. These three were ours: it
+        // does not fail.
+        let _ = put(&self.0);
     }
 }
 

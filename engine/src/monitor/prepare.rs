@@ -5,11 +5,13 @@
 //! container, however those end: nothing is left for another command to unmount.
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use libcontainer::host::Host;
 use libcontainer::sys::clone::{CLONE_NEWNS, unshare};
+use libcontainer::sys::fd::statx_mnt_id;
 use libcontainer::sys::sched::getrlimit;
 use rustix::mount::{MountPropagationFlags, mount_change};
 
@@ -23,8 +25,11 @@ use crate::bundle::{self, Facts};
 use crate::container::record::Record;
 use crate::container::{Container, names};
 use crate::error::{Error, Result, What};
+use crate::fsutil::remove_tree;
+use crate::layer::overlay::Overlay;
 use crate::net::files::Files;
 use crate::net::{self, ContainerNet, NetPlan};
+use crate::volume;
 
 /// What a container is created from.
 #[derive(Debug)]
@@ -37,15 +42,34 @@ pub struct Prepared {
     pub(crate) net: NetPlan,
 }
 
-/// Leaves the machine's mount namespace. Mounts of the machine still arrive; ours stay ours.
+/// Leaves the machine's mount namespace. Mounts of the machine still arrive; ours stay ours, but
+/// for those that the container's flags share.
 ///
 /// # Errors
 /// No right to do so.
-pub(crate) fn leave_mounts() -> Result<()> {
+pub(crate) fn leave_mounts(live: &Path, record: &Record) -> Result<()> {
     let what = || "cannot make a mount namespace for the container".into();
     unshare(CLONE_NEWNS).what(what)?;
+    if volume::rootfs_propagation(&record.mounts) == Some("shared") {
+        // Only the mount that ours will stand on is cut off.
+        let top = mount_of(live).what(what)?;
+        return mount_change(&top, MountPropagationFlags::PRIVATE).what(what);
+    }
     let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     mount_change("/", slave).what(what)
+}
+
+/// Where the mount begins that `path` lies in.
+fn mount_of(path: &Path) -> std::io::Result<PathBuf> {
+    let mount = |path: &Path| statx_mnt_id(fs::File::open(path)?);
+    let mut top = path.to_owned();
+    while let Some(parent) = top.parent() {
+        if mount(parent)? != mount(&top)? {
+            break;
+        }
+        top = parent.to_owned();
+    }
+    Ok(top)
 }
 
 /// Mounts, looks, writes.
@@ -57,7 +81,12 @@ pub(crate) fn prepare(
     container: &Container,
     record: &Record,
 ) -> Result<Prepared> {
+    volume::activate(&context.paths, &record.mounts)?;
     let rootfs = mount_root(container, record)?;
+    if volume::needs_content(&record.mounts) {
+        let root = fs::File::open(&rootfs).what(|| format!("cannot open {}", rootfs.display()))?;
+        volume::populate(&context.paths, &record.mounts, root.as_fd())?;
+    }
     let net = net::prepare(&context.paths, &of_net(record, &record.hostname()))?;
     let facts = facts(context, record, (rootfs, &net))?;
     let config = bundle::config(record, &facts, &look)?;
@@ -95,7 +124,27 @@ fn mount_root(container: &Container, record: &Record) -> Result<PathBuf> {
     if let Some(rootfs) = &record.rootfs {
         return Ok(rootfs.clone());
     }
-    Err(Error::new(format!("container {} has no root file system", container.id)))
+    let what = || format!("cannot make the root file system of container {}", record.id);
+    let (upper, work) = (container.dir.join("upper"), container.dir.join("work"));
+    let target = container.live.join("rootfs");
+    let volatile = record.flags.basics.rm;
+    if volatile && work.exists() {
+        // A monitor was killed: what it left of such a mount refuses the next one.
+        remove_tree(&work).what(what)?;
+    }
+    if !upper.exists() {
+        fs::create_dir_all(&upper).what(what)?;
+        // The root directory of the mount is that of the top.
+        if let Some(top) = record.layers.last() {
+            let meta = fs::metadata(top).what(what)?;
+            std::os::unix::fs::chown(&upper, Some(meta.uid()), Some(meta.gid())).what(what)?;
+            fs::set_permissions(&upper, meta.permissions()).what(what)?;
+        }
+    }
+    fs::create_dir_all(&work).and_then(|()| fs::create_dir_all(&target)).what(what)?;
+    let layers = record.layers.clone();
+    Overlay { layers, upper: Some((upper, work)), volatile }.mount(&target)?;
+    Ok(target)
 }
 
 /// Looks at what the flags name.

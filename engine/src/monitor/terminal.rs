@@ -8,11 +8,11 @@ use libcontainer::sys::tty::{self, Termios, WinSize};
 
 /// The terminal on stdin, raw while this lives. Signals cannot end us meanwhile: they are the
 /// program's.
-pub(super) struct Raw(Termios);
+pub(crate) struct Raw(Termios);
 
 impl Raw {
     /// Makes it raw; `None` when stdin is no terminal.
-    pub(super) fn begin() -> Option<Self> {
+    pub(crate) fn begin() -> Option<Self> {
         let stdin = io::stdin();
         let saved = stdin.is_terminal().then(|| tty::termios(&stdin).ok()).flatten()?;
         tty::set_termios(&stdin, &saved.raw()).ok()?;
@@ -20,7 +20,7 @@ impl Raw {
     }
 
     /// A shell makes it its own again when it stops and continues us.
-    pub(super) fn resume(&self) {
+    pub(crate) fn resume(&self) {
         let _ = tty::set_termios(io::stdin(), &self.0.raw());
     }
 }
@@ -33,7 +33,7 @@ impl Drop for Raw {
 }
 
 /// The size of the terminal that the user looks at.
-pub(super) fn size() -> Option<WinSize> {
+pub(crate) fn size() -> Option<WinSize> {
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let stdio: [BorrowedFd<'_>; 3] = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
     let found = stdio.into_iter().find_map(|fd| tty::winsize(fd).ok());

@@ -109,7 +109,7 @@ impl<'a> Monitor<'a> {
 
     /// Runs the container until it has ended for good; its exit code.
     fn lives(&mut self) -> Result<i32> {
-        prepare::leave_mounts()?;
+        prepare::leave_mounts(&self.container.live, &self.record)?;
         let mut backoff = Backoff::default();
         loop {
             let began = Instant::now();
