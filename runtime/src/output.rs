@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::SystemTime;
 
+use libcontainer::host::kernel::explain_missing;
 use libcontainer::state::time;
 use libcontainer::{At, Error, Result, Step};
 use serde::Serialize;
@@ -193,6 +194,9 @@ impl Log {
     pub(crate) fn failure(&self, verb: &str, failure: &Failure) {
         let error = &failure.error;
         let message = failure.message(verb);
+        // Why a call is not there is better than what it was to do.
+        let missing = explain_missing(error);
+        let hint = missing.as_deref().or(error.hint.as_deref());
         let step = kebab(error.step);
         let record = Record {
             level: Level::Error.word(),
@@ -201,7 +205,7 @@ impl Log {
             step: Some(&step),
             on: Some(error.on.as_str()).filter(|on| !on.is_empty()),
             errno: error.errno(),
-            hint: error.hint.as_deref(),
+            hint,
             ..record()
         };
         if let Some(mut file) = self.file.as_ref() {
@@ -211,7 +215,7 @@ impl Log {
         }
         let mut text = format!("{message}\n");
         // A hint after the bare sentence of a failed execve would stand in the container's output.
-        let hint = error.hint.as_deref().filter(|_| !failure.exec || io::stderr().is_terminal());
+        let hint = hint.filter(|_| !failure.exec || io::stderr().is_terminal());
         if let Some(hint) = hint {
             let _ = writeln!(text, "hint: {hint}");
         }

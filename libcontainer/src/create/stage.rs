@@ -4,6 +4,7 @@
 //! enters or makes what takes effect for children only, then makes init as *our* child
 //! (`CLONE_PARENT`) and ends.
 
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -89,11 +90,35 @@ fn explain_clone(error: Error, plan: &Plan) -> Error {
         Some(libc::EPERM) => {
             error.hint("new namespaces need CAP_SYS_ADMIN, or a user namespace in linux.namespaces")
         }
+        Some(libc::EINVAL) => match lacking(plan) {
+            Some(words) => error.hint(words),
+            None => error,
+        },
         Some(libc::EAGAIN) => {
             error.hint("a limit on processes is reached (RLIMIT_NPROC, pids.max)")
         }
         _ => error,
     }
+}
+
+/// The kind of namespace that this kernel was built without, and its option.
+fn lacking(plan: &Plan) -> Option<String> {
+    let absent = |kind: &&Kind| {
+        plan.namespaces.is_new(**kind)
+            && fs::metadata(format!("/proc/self/ns/{}", kind.proc_name())).is_err()
+    };
+    let kind = BORN_IN.iter().find(absent)?;
+    let option = match kind {
+        Kind::Mount => "CONFIG_NAMESPACES",
+        Kind::Network => "CONFIG_NET_NS",
+        Kind::Pid => "CONFIG_PID_NS",
+        Kind::Ipc => "CONFIG_IPC_NS",
+        Kind::Uts => "CONFIG_UTS_NS",
+        Kind::User => "CONFIG_USER_NS",
+        Kind::Cgroup => "CONFIG_CGROUPS",
+        Kind::Time => "CONFIG_TIME_NS, since Linux 5.6",
+    };
+    Some(format!("this kernel has no {} namespaces ({option})", kind.spec_name()))
 }
 
 /// The parent's side of the bridge: maps ids when asked, then learns init's pid.

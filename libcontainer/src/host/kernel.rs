@@ -5,7 +5,8 @@
 
 use serde::Serialize;
 
-use crate::error::{At, Result, Step};
+use crate::error::{At, Error, Result, Step};
+use crate::sys::calls::CALLS;
 
 /// The oldest kernel that has every call of the create path: mount_setattr(2) came with 5.12;
 /// openat2(2), clone3(2) into a cgroup, time namespaces and `CLOSE_RANGE_CLOEXEC` before it.
@@ -47,9 +48,41 @@ impl Version {
     }
 }
 
+/// What to tell of a call that failed because it is not there: which are missing, and the Linux that
+/// brought them. `None` for other failures.
+///
+/// Looked at only when something has failed, so that a start that works asks nothing.
+pub fn explain_missing(error: &Error) -> Option<String> {
+    if error.errno() != Some(libc::ENOSYS) {
+        return None;
+    }
+    let missing = CALLS.iter().filter(|call| !call.exists());
+    let names: Vec<String> = missing
+        .map(|call| format!("{} (Linux {}.{})", call.name, call.since.0, call.since.1))
+        .collect();
+    if names.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "not there: {}; the kernel is older, or a system call filter around this runtime hides it: it needs \
+         what Linux {}.{} has",
+        names.join(", "),
+        OLDEST.0,
+        OLDEST.1
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_missing_calls_are_explained() {
+        let error = |errno| Error::io(Step::Clone, "x", std::io::Error::from_raw_os_error(errno));
+        assert_eq!(explain_missing(&error(libc::EPERM)), None);
+        // This kernel has them all.
+        assert_eq!(explain_missing(&error(libc::ENOSYS)), None);
+    }
 
     #[test]
     fn releases_of_distributions_are_read() {

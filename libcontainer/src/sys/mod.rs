@@ -17,6 +17,7 @@ compile_error!("the credential calls of 32-bit kernels take 16-bit ids under the
 pub mod answers;
 pub mod argv;
 pub mod bpf;
+pub mod calls;
 pub mod clone;
 pub mod cred;
 pub mod exec;

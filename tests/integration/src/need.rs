@@ -102,6 +102,14 @@ pub fn time_namespace() -> Answer {
     unless("the kernel has no time namespaces", Path::new("/proc/self/ns/time").exists())
 }
 
+/// The kernel has no time namespaces: the refusal is tested.
+///
+/// # Errors
+/// The reason why not.
+pub fn no_time_namespace() -> Answer {
+    unless("the kernel has time namespaces", time_namespace().is_err())
+}
+
 /// User namespaces may be made.
 ///
 /// # Errors

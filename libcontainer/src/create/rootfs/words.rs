@@ -1,5 +1,6 @@
 //! What the parent says about a failed step of the tree: it holds the same plan.
 
+use std::ffi::CStr;
 use std::io;
 
 use super::refusal;
@@ -7,6 +8,7 @@ use crate::create::report::Failure;
 use crate::error::{Cause, Error, Step};
 use crate::plan::devices::Dev;
 use crate::plan::mounts::{Action, MountOp, Mounts};
+use crate::sys::fd::{open, statx_mnt_id};
 
 /// The error for a failure of one of the steps in [`super`]; `None` for others.
 pub fn error(plan: &Mounts, failure: Failure) -> Option<Error> {
@@ -96,6 +98,15 @@ fn mount_hint(op: &MountOp, errno: i32) -> Option<String> {
             let source = bind.source.to_string_lossy();
             return Some(format!("the source {source} must exist on the host"));
         }
+        Action::Bind(bind) if errno == refusal::NO_ID_MAP => return Some(no_id_map(&bind.source)),
+        // Seen from a user namespace mounts are locked to what they cover (mount_namespaces(7)).
+        Action::Bind(bind) if errno == libc::EINVAL && !bind.recursive => {
+            return Some(format!(
+                "where something is mounted below {}, a user namespace can bind it only together \
+                 with that: use rbind",
+                bind.source.to_string_lossy()
+            ));
+        }
         Action::Bind(_) if errno == libc::EPERM => {
             return Some(
                 "flags that the host has locked cannot be cleared in a user namespace".into(),
@@ -118,6 +129,25 @@ fn mount_hint(op: &MountOp, errno: i32) -> Option<String> {
         _ => return None,
     }
     .into())
+}
+
+/// Which file system it is that cannot, and which can (`FS_ALLOW_IDMAP` in the kernel's sources).
+fn no_id_map(source: &CStr) -> String {
+    let kind = file_system(source).unwrap_or_else(|| "its file system".into());
+    format!(
+        "{} is on {kind}; ids are mapped by ext4, xfs and vfat, since Linux 5.15 by btrfs, 5.18 by f2fs, \
+         5.19 by erofs, 6.2 by squashfs, 6.3 by tmpfs, 6.7 by ceph; an overlay has to be mounted from \
+         mapped layers",
+        source.to_string_lossy()
+    )
+}
+
+/// The type of the file system that a path is on, as the kernel lists its mount.
+fn file_system(path: &CStr) -> Option<String> {
+    let id = statx_mnt_id(open(path, libc::O_PATH).ok()?).ok()?.to_string();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let line = mounts.lines().find(|line| line.split(' ').next() == Some(&id))?;
+    Some(line.split_once(" - ")?.1.split(' ').next()?.to_owned())
 }
 
 fn device(dev: &Dev, item: usize) -> Option<String> {

@@ -33,6 +33,7 @@ mod hooks;
 mod hostile;
 mod hostile_dev;
 mod idmap;
+mod kernels;
 mod labels;
 mod lifecycle;
 mod mount_options;
