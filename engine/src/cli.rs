@@ -7,7 +7,9 @@
 
 mod container;
 mod literal;
+mod network;
 mod system;
+mod volume;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -62,7 +64,7 @@ macro_rules! verb {
 pub(crate) use verb;
 
 /// The verbs, group by group, in the order of help.
-static GROUPS: &[&[Verb]] = &[container::VERBS, system::VERBS];
+static GROUPS: &[&[Verb]] = &[container::VERBS, network::VERBS, system::VERBS, volume::VERBS];
 
 /// What the words of two words belong to: `container`, `image` and so on.
 const MANAGED: &[(&str, &str)] = &[

@@ -17,6 +17,7 @@ pub mod net;
 pub mod paths;
 pub mod reference;
 pub mod store;
+pub mod system;
 pub mod volume;
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod network;
 pub mod ports;
 pub mod publish;
 pub mod state;
+pub mod verbs;
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
@@ -234,6 +235,26 @@ pub fn down(paths: &Paths, id: &str) -> Result<()> {
 /// Its record cannot be read.
 pub fn endpoint_of(paths: &Paths, id: &str) -> Result<Option<Endpoint>> {
     Ok(state::record(paths, id)?.map(|record| record.endpoint))
+}
+
+/// How many containers have something on the bridge though their process died.
+///
+/// # Errors
+/// The records cannot be read.
+pub(crate) fn leftovers(paths: &Paths) -> Result<usize> {
+    let records = state::records(paths)?;
+    Ok(records.iter().filter(|record| !record.owner.is_alive()).count())
+}
+
+/// A route of the host's to somewhere in the bridge's subnet by another device.
+pub(crate) fn overlapping(network: &Network) -> Option<String> {
+    let route = Route::open().ok()?;
+    let own = link::index(&route, &network.bridge).ok()?;
+    let mut routes = link::routes(&route).ok()?.into_iter();
+    let other = routes.find(|route| {
+        route.to.1 > 0 && Some(route.device) != own && network.subnet.overlaps(route.to)
+    })?;
+    Some(format!("{}/{}", other.to.0, other.to.1))
 }
 
 /// Removes what processes left that died; returns a line for each.

@@ -10,6 +10,7 @@ mod copy;
 mod local;
 mod resolve;
 mod store;
+pub mod verbs;
 mod wanted;
 
 use std::fs;

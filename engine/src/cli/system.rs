@@ -1,31 +1,20 @@
 //! Verbs about the engine itself.
 
-use clap::Args;
-
-use super::{Verb, print, verb};
-use crate::Context;
-use crate::error::Result;
+use super::{Verb, verb};
+use crate::system::check::{CheckArgs, check};
+use crate::system::df::{DfArgs, df};
+use crate::system::info::{InfoArgs, info};
+use crate::system::version::{COMMIT, VERSION, VersionArgs, version};
 
 /// Rows of this group.
-pub(super) static VERBS: &[Verb] =
-    &[verb!(["version", "system version"], Version, version, "Show which build this is")];
-
-/// Commit of this build; the Makefile sets it.
-const COMMIT: &str = match option_env!("CORTEN_COMMIT") {
-    Some(commit) => commit,
-    None => "unknown",
-};
-
-/// `version`.
-#[derive(Args, Debug)]
-struct Version {}
+pub(super) static VERBS: &[Verb] = &[
+    verb!(["check", "system check"], CheckArgs, check, "Say what the host lacks, and repair"),
+    verb!(["info", "system info"], InfoArgs, info, "Show all about engine and host"),
+    verb!(["system df"], DfArgs, df, "Show what takes room on the disk"),
+    verb!(["version", "system version"], VersionArgs, version, "Show which build this is"),
+];
 
 /// What `--version` prints.
 pub(super) fn version_line() -> String {
-    format!("pier version {}, build {COMMIT}", env!("CARGO_PKG_VERSION"))
-}
-
-fn version(_: &Context, _: &Version) -> Result<u8> {
-    print(&format!("{}\n", version_line()))?;
-    Ok(0)
+    format!("pier version {VERSION}, build {COMMIT}")
 }

@@ -126,7 +126,7 @@ fn send(table: &str, kind: u8, rules: &[Rule]) -> io::Result<()> {
 }
 
 /// Whether the table is there.
-pub(super) fn exists(network: &Network) -> Result<bool> {
+pub(crate) fn exists(network: &Network) -> Result<bool> {
     let ask = || {
         let mut get = Netfilter::nftables(GET_TABLE, 0, INET)?;
         get.text(1, &network.table)?;

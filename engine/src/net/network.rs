@@ -38,7 +38,7 @@ impl Subnet {
         (u32::from(ip) ^ u32::from(self.base)) & Self::mask(self.prefix) == 0
     }
 
-    fn overlaps(self, (ip, prefix): (Ipv4Addr, u8)) -> bool {
+    pub(super) fn overlaps(self, (ip, prefix): (Ipv4Addr, u8)) -> bool {
         let mask = Self::mask(self.prefix.min(prefix));
         (u32::from(ip) ^ u32::from(self.base)) & mask == 0
     }
