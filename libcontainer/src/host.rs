@@ -126,7 +126,8 @@ impl Host {
     }
 
     /// Asks systemd for what the plan must know of it, when it is to make the container's cgroup:
-    /// the user's own manager for who is rootless.
+    /// the user's own manager for who is rootless. Root of a machine inside a user namespace, such as
+    /// LXC's, has a system of its own.
     ///
     /// # Errors
     /// Nobody answers on the bus.
@@ -134,7 +135,8 @@ impl Host {
         if options.cgroup_driver != CgroupDriver::Systemd {
             return Ok(self);
         }
-        let user = options.rootless.unwrap_or_else(|| self.rootless());
+        let own_machine = || self.euid == 0 && systemd::is_own();
+        let user = options.rootless.unwrap_or_else(|| self.rootless() && !own_machine());
         Ok(Self { systemd: Some(Systemd::probe(user)?), ..self })
     }
 

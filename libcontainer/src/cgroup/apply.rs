@@ -127,6 +127,10 @@ fn hint(word: &Write) -> Option<&'static str> {
     })
 }
 
+/// systemd hands users what the units of their managers say.
+const USERS: &str = "have root write `[Service]` and `Delegate=cpu cpuset io memory pids` to \
+    /etc/systemd/system/user@.service.d/delegate.conf, then `systemctl daemon-reload`, and log in anew";
+
 /// Why the container's v2 directory lacks a controller, found where it got lost.
 fn no_controller(plan: &CgroupPlan, word: &Write) -> Error {
     let lost = || -> io::Result<(String, &'static str)> {
@@ -167,7 +171,10 @@ fn no_controller(plan: &CgroupPlan, word: &Write) -> Error {
                         word.controller,
                         name.display()
                     ),
-                    "write it to cgroup.subtree_control there (systemd: Delegate=yes)",
+                    match above.ancestors().any(|a| a.to_string_lossy().contains("/user-")) {
+                        true => USERS,
+                        false => "write it to cgroup.subtree_control there (systemd: Delegate=yes)",
+                    },
                 )
             });
         }

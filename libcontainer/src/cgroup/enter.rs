@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::CgroupRecord;
 use super::fs::{Dir, text};
+use super::systemd::{self, UnitRecord};
 use crate::error::{At, Error, Result, Step};
 use crate::host::cgroup::CgroupMode;
 use crate::plan::cgroup::DirPlan;
@@ -24,6 +25,10 @@ pub struct Entry {
     names: Vec<String>,
 }
 
+/// `EACCES` of clone(2) into a cgroup: cgroups(7), "Delegation containment".
+pub(super) const NOT_COMMON: &str = "the cgroup above both ours and the container's must be ours to \
+    write: call from a cgroup that is delegated to you, as `systemd-run --user --scope -p Delegate=yes` \
+    makes one";
 /// What runc says, and callers of it look for.
 const ADDING: &str = "error adding pid of the process to cgroups";
 
@@ -98,6 +103,40 @@ impl Entry {
         Ok(())
     }
 
+    /// Has systemd move the process into the unit of `record`, for one that could not be born there.
+    /// Where the container has divided its cgroup, it goes where init (`init`) is.
+    ///
+    /// # Errors
+    /// systemd does not answer or refuses.
+    pub fn attach(
+        record: &CgroupRecord,
+        unit: &UnitRecord,
+        subs: &[Sub],
+        (pid, init): (i32, i32),
+    ) -> Result<()> {
+        let Some(dir) = record.dirs.iter().find(|dir| dir.is_v2()) else { return Ok(()) };
+        let asked = below(dir, subs).path;
+        let relative = |path: &Path| match path.strip_prefix(&dir.path) {
+            Ok(path) if !path.as_os_str().is_empty() => format!("/{}", path.display()),
+            _ => String::new(),
+        };
+        let attached = systemd::attach(unit, &relative(&asked), pid);
+        if attached.is_ok() || !subs.is_empty() {
+            return attached;
+        }
+        let cgroup = fs::read_to_string(format!("/proc/{init}/cgroup")).unwrap_or_default();
+        let path = cgroup.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+        match relative(Path::new(path)) {
+            same if same.is_empty() => attached,
+            other => systemd::attach(unit, &other, pid),
+        }
+    }
+
+    /// The process is not born in the v2 directory: systemd moves it there.
+    pub fn leave_to_unit(&mut self) {
+        self.into = None;
+    }
+
     /// The words for a failed write into the `item`th of [`Entry::join_fds`].
     pub fn subject(&self, item: usize) -> String {
         format!("{ADDING}: {}", self.names.get(item).map_or("", String::as_str))
@@ -114,8 +153,12 @@ impl Entry {
             return error;
         }
         let on = self.subject(self.names.len().saturating_sub(1));
-        Error { step: Step::Cgroup, on, ..error }
-            .hint("a cgroup that has sub-cgroups with controllers takes no processes")
+        let hint = match error.errno() {
+            Some(libc::EACCES) => NOT_COMMON,
+            Some(libc::EOPNOTSUPP) => "the cgroup is threaded, or below a threaded one",
+            _ => "a cgroup that has sub-cgroups with controllers takes no processes",
+        };
+        Error { step: Step::Cgroup, on, ..error }.hint(hint)
     }
 }
 

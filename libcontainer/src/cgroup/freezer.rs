@@ -95,8 +95,10 @@ impl Cgroup {
     fn freezer(&self) -> Result<(&DirPlan, Dir)> {
         let missing = || {
             let words = "cannot toggle freezer: cgroups not configured for container";
-            Error::rule(Step::Cgroup, self.subject(), words)
-                .hint("mount the v1 freezer controller or use cgroup v2, and create it again")
+            Error::rule(Step::Cgroup, self.subject(), words).hint(match self.is_none() {
+                true => super::WITHOUT,
+                false => "mount the v1 freezer controller or use cgroup v2, and create it again",
+            })
         };
         let plan = self.freezer_plan().ok_or_else(missing)?;
         let found = Dir::find(plan).at(Step::Cgroup, || plan.host_dir().display().to_string())?;

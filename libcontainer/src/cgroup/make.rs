@@ -115,8 +115,13 @@ fn needs_rights(plan: &CgroupPlan, at: usize, cause: &Error) -> Error {
             "cannot set {controller} limit: container could not join or create cgroup: {cause}"
         ),
     };
-    Error::rule(Step::Cgroup, field, words)
-        .hint("delegate a cgroup to this user, or leave the limits out")
+    Error::rule(Step::Cgroup, field, words).hint(match plan.mode {
+        CgroupMode::Unified => {
+            "no cgroup here is delegated to this user: use --systemd-cgroup with a systemd of the \
+             user's own, or start under `systemd-run --user --scope -p Delegate=yes`"
+        }
+        _ => "delegate a cgroup to this user, or leave the limits out",
+    })
 }
 
 fn directory(plan: &DirPlan, all: &CgroupPlan, made: &mut Made) -> Result<Dir> {

@@ -56,6 +56,10 @@ use crate::plan::cgroup::{CgroupPlan, DirPlan};
 pub use oom::OomWatch;
 pub use update::Updated;
 
+/// What to do about a container without any cgroup.
+pub(crate) const WITHOUT: &str = "it was made without one, as a user without a delegated cgroup makes it: create it \
+    again with --systemd-cgroup, or under `systemd-run --user --scope -p Delegate=yes`";
+
 /// Where a container's cgroups are: what its state remembers.
 ///
 /// It can be written before anything exists (the intent record), and everything it names may be
@@ -193,10 +197,7 @@ impl Cgroup {
                 "the cgroup is below a threaded one and takes no processes: choose another \
                  cgroupsPath"
             }
-            (Some(libc::EACCES), Some(_)) => {
-                "the common ancestor of our cgroup and the container's must be ours to write: \
-                 start us in a delegated cgroup (systemd-run --user --scope -p Delegate=yes)"
-            }
+            (Some(libc::EACCES), Some(_)) => enter::NOT_COMMON,
             _ => return error,
         };
         let on = format!("{}: unable to apply cgroup configuration", self.subject());

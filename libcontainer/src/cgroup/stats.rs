@@ -321,7 +321,7 @@ impl Cgroup {
         if self.is_none() {
             let words =
                 "unable to get container cgroup stats: cgroups not configured for container";
-            return Err(Error::rule(Step::Events, "", words));
+            return Err(Error::rule(Step::Events, "", words).hint(super::WITHOUT));
         }
         let stats = match self.record.mode {
             CgroupMode::Unified => v2::read(&self.record.dirs),

@@ -23,6 +23,8 @@ pub(super) struct Birth<'a> {
     pub(super) kit: &'a mut Kit,
     /// `tasks` of each v1 cgroup.
     pub(super) tasks: &'a [OwnedFd],
+    /// systemd moves it into the container's unit: it waits for that.
+    pub(super) by_unit: bool,
     /// pidfd of the container's init.
     pub(super) init: &'a OwnedFd,
     /// The container's root, where no mount namespace leads to it.
@@ -110,6 +112,9 @@ fn arrive(birth: &mut Birth<'_>) -> Outcome {
 /// Cgroups and CPUs with the host's rights, then every namespace by one call.
 fn enter(birth: &mut Birth<'_>, pid: bool) -> Outcome {
     init::close_parents_end(birth.kit)?;
+    if birth.by_unit {
+        hear(birth.kit, Go::Placed)?;
+    }
     inside::join_cgroups(birth.tasks)?;
     run_on(&birth.plan.cpus)?;
     signal::reset_all().or_else(|e| fail(Step::Exec, 0, &e))?;

@@ -9,6 +9,7 @@
 //! ```text
 //! parent                                        process
 //!   clone3, pid namespace, v2 cgroup ─────────▶ born, signals blocked, not dumpable
+//!          ── Go::Placed ─────────────────────▶ only from a session where systemd must move it
 //!                                               joins v1 cgroups, CPUs; closes what is not its own
 //!                                               setns with the pidfd of init: all namespaces at once
 //!                              ◀─ Console+fd ─  only with a terminal: the pty master
@@ -195,27 +196,39 @@ fn spawn(
     let children = if enters_pid { Children::within(&target.init)? } else { None };
     let bridged = enters_pid && children.is_none();
     let work: fn(&mut Birth<'_>) -> ! = if bridged { child::bridge } else { child::run };
-    let mut clone = |entry: &Entry| {
+    let mut clone = |entry: &Entry, by_unit: bool| {
         let cgroup = entry.clone_into();
         let args = CloneArgs { flags: 0, cgroup, exit_signal: libc::SIGCHLD };
         let (kit, tasks, root) = (&mut *kit, entry.join_fds(), root.as_ref());
-        let mut birth = Birth { plan, kit, tasks, init: &target.init, root, procfs: None };
+        let init = &target.init;
+        let mut birth = Birth { plan, kit, tasks, by_unit, init, root, procfs: None };
         clone::spawn(&args, &mut birth, work).at(Step::Exec, || "process")
     };
-    let cloned = match clone(&entry) {
+    let mut unit = None;
+    let cloned = match clone(&entry, false) {
         Err(e) if divided(&e) && plan.subs.is_empty() => {
             entry.at_init(&record, init)?;
-            clone(&entry)
+            clone(&entry, false)
+        }
+        Err(e) if e.errno() == Some(libc::EACCES) && record.unit.is_some() => {
+            unit = record.unit.as_ref();
+            entry.leave_to_unit();
+            clone(&entry, true)
         }
         cloned => cloned,
     };
     let cloned = cloned.map_err(|error| explain_clone(entry.explain_clone(error)))?;
     let mut process = process;
     process.adopt(cloned);
+    if let Some(unit) = unit {
+        Entry::attach(&record, unit, &plan.subs, (process.pid(), init))?;
+        process.tell(Go::Placed)?;
+    }
     if bridged { stage::cross(&plan.process, process) } else { Ok(process) }
 }
 
-/// A v2 cgroup that takes no processes any more.
+/// A v2 cgroup that takes no processes any more. (`EACCES` is another session's: the cgroup above both is not
+/// ours, and systemd moves the process.)
 fn divided(error: &Error) -> bool {
     matches!(error.errno(), Some(libc::EBUSY | libc::EOPNOTSUPP | libc::ENODEV))
 }

@@ -33,6 +33,14 @@ impl Systemd {
     }
 }
 
+/// Whether the machine's systemd is ours: PID 1, with an owner that is root to us. Below a host's systemd
+/// its owner is an id that is not mapped.
+pub(super) fn is_own() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let comm = std::fs::read("/proc/1/comm").is_ok_and(|name| name == b"systemd\n");
+    comm && std::fs::metadata("/proc/1").is_ok_and(|dir| dir.uid() == 0)
+}
+
 /// The first number of `252.39-1~deb12u1`, `v245.4` or `255`; 0, the oldest, without any.
 fn version(text: &str) -> u32 {
     let digits = text.trim_start_matches('v');

@@ -47,6 +47,17 @@ pub enum Found {
     Empty,
 }
 
+/// Only root may write to the state root that everybody has.
+fn not_ours(error: Error) -> Error {
+    match error.errno() {
+        Some(libc::EACCES | libc::EPERM | libc::EROFS) => error.hint(
+            "the state must be in a directory that you may write to: log in through PAM, so that \
+             $XDG_RUNTIME_DIR is one, or name one with --root",
+        ),
+        _ => error,
+    }
+}
+
 impl Store {
     /// The store in the directory `root`, which the first container makes.
     pub fn new(root: impl Into<PathBuf>) -> Self {
@@ -73,7 +84,7 @@ impl Store {
                 return Err(Error::rule(Step::State, "", "container with given ID already exists")
                     .hint("choose another id, or remove that container with `delete`"));
             }
-            made => made.at(Step::State, || dir.display())?,
+            made => made.at(Step::State, || dir.display()).map_err(not_ours)?,
         }
         let claim = Claim { dir };
         let written = record::write(&claim.dir, INTENT, intent);

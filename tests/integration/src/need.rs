@@ -256,3 +256,12 @@ pub fn ia32() -> Answer {
     let here = cfg!(target_arch = "x86_64") && Path::new("/proc/sys/abi/vsyscall32").exists();
     unless("no 32-bit programs of x86", here)
 }
+
+/// A `ps` of procps that can tell when processes began: on user-mode Linux it cannot.
+///
+/// # Errors
+/// The reason why not.
+pub fn full_ps() -> Answer {
+    let told = std::process::Command::new("ps").arg("-ef").output();
+    unless("`ps -ef` fails here", told.is_ok_and(|output| output.status.success()))
+}

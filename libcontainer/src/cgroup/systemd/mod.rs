@@ -143,6 +143,20 @@ pub(super) fn stop(record: &UnitRecord) -> Result<()> {
     }
 }
 
+/// Moves a process into the unit, or into `below` (absolute, or "") of its cgroup. A user's manager asks
+/// the system's to do it where the process comes from a session that is not the manager's own: the
+/// cgroup above both is root's (systemd 238).
+///
+/// # Errors
+/// No manager; a process or a cgroup that systemd does not find the caller's.
+pub(super) fn attach(record: &UnitRecord, below: &str, pid: i32) -> Result<()> {
+    let mut talk = Talk::begin(&record.name, record.user)?;
+    let pids = Value::Array("u".into(), vec![Value::U32(pid.unsigned_abs())]);
+    let arguments = [Value::text(&record.name), Value::text(below), pids];
+    let done = talk.bus.call(manager("AttachProcessesToUnit"), &arguments);
+    done.map(drop).map_err(|trouble| talk.explain("attach a process", trouble))
+}
+
 /// The manager's version, and its own cgroup: "" for the whole machine.
 ///
 /// # Errors

@@ -13,6 +13,8 @@ use super::ranges::{self, Range};
 use crate::error::{Error, Step};
 use crate::sys::fd;
 
+/// Below are users of the machine, whose ids nobody should get a row for (login.defs(5), UID_MAX).
+const FIRST_SPARE: u64 = 65_536;
 /// `ST_NOSUID` of statfs(2).
 const NOSUID: u64 = 2;
 
@@ -94,6 +96,15 @@ impl User {
             let owner = &other.owner;
             return Some(format!("{} gives ids of these to {owner}: map others", kind.rows));
         }
+        if first < FIRST_SPARE {
+            let first = given.first().map_or_else(String::new, |range| {
+                format!(", and {} ids from {} on", range.count, range.first)
+            });
+            let id = self.id;
+            return Some(format!(
+                "of this machine's users you may map yourself alone: {id}{first}"
+            ));
+        }
         let (name, last) = (&self.name, first + count - 1);
         let add = format!(
             "the row `{name}:{first}:{count}` in {}: `usermod {} {first}-{last} {name}`",
@@ -103,7 +114,9 @@ impl User {
         Some(match given[..] {
             [] => format!("have root add {add}"),
             [Range { first, count }, ..] => {
-                format!("map the ids that you have, {first} and {count} from there, or add {add}")
+                format!(
+                    "map the {count} ids from {first} on, which you have, or have root add {add}"
+                )
             }
         })
     }

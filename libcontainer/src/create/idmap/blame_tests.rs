@@ -18,7 +18,7 @@ fn the_row_to_add_is_printed() {
     assert_eq!(lacks(map, "1000:100000:65536\n"), "nothing");
     // Too small: the rest of it.
     let rest = lacks(map, "user:100000:1000\n");
-    assert!(rest.starts_with("map the ids that you have, 100000 and 1000 from there"), "{rest}");
+    assert!(rest.starts_with("map the 1000 ids from 100000 on, which you have"), "{rest}");
     assert!(rest.contains("`user:101000:64536`"), "{rest}");
     // Two rows that touch are one range.
     assert_eq!(lacks(map, "user:100000:1000\nuser:101000:64536\n"), "nothing");
@@ -33,7 +33,11 @@ fn ids_of_another_user_are_no_ones_to_add() {
 #[test]
 fn the_own_id_needs_no_row_only_alone() {
     assert_eq!(lacks("0 1000 1\n", ""), "nothing");
-    assert!(lacks("0 1000 2\n", "").contains("`user:1000:2`"));
+    let words = "of this machine's users you may map yourself alone: 1000";
+    assert_eq!(lacks("0 1000 2\n", ""), words);
+    // root's id is never offered.
+    let rest = format!("{words}, and 65536 ids from 100000 on");
+    assert_eq!(lacks("0 0 1\n", "user:100000:65536\n"), rest);
 }
 
 #[test]

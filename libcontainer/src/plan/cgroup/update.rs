@@ -68,8 +68,7 @@ fn without(asked: &Resources) -> Result<CgroupPlan> {
         None => Ok(CgroupPlan::default()),
         Some(first) => {
             let words = "cannot be limited: cgroups not configured for container";
-            Err(Error::rule(Step::Cgroup, &first.field, words)
-                .hint("create the container again with a cgroup"))
+            Err(Error::rule(Step::Cgroup, &first.field, words).hint(crate::cgroup::WITHOUT))
         }
     }
 }

@@ -113,7 +113,7 @@ fn containerd_go_runc_678_sends_long_flags_with_one_dash() {
 /// `--resources -` and `--resources=-`; `exec` and `ps` read no flags behind the container's name.
 #[test]
 fn containerd_go_runc_update_exec_and_ps_are_parsed_as_by_go() {
-    need!(root, controller("pids"));
+    need!(root, controller("pids"), full_ps);
     let c = Bundle::new().sleeper().start();
     for words in [vec!["update", "--resources", "-"], vec!["update", "--resources=-"]] {
         let mut command = c.runtime().command(&[&words[..], &[c.id()]].concat());

@@ -144,7 +144,7 @@ fn realtime_budgets_are_written() {
 /// `cpu.cpus` and `cpu.mems`; the program is bound to them.
 #[test]
 fn cpusets_are_written() {
-    need!(root, cgroup_v1);
+    need!(root, cgroup_v1, controller("cpuset"));
     let c = with("cpu", json!({ "cpus": "0", "mems": "0" }));
     assert_eq!(file(&c, "cpuset", "cpuset.cpus"), "0");
     assert_eq!(file(&c, "cpuset", "cpuset.mems"), "0");

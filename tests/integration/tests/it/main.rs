@@ -59,4 +59,6 @@ mod security;
 mod spec;
 mod sysctl;
 mod systemd;
+mod systemd_user;
+mod systemd_v1;
 mod update;

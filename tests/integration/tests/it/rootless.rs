@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 const UID: u32 = 2990;
 const NEWUIDMAP: &str = "/usr/bin/newuidmap";
 
-fn map(of: &[(u32, u32, u32)]) -> Value {
+pub(crate) fn map(of: &[(u32, u32, u32)]) -> Value {
     of.iter()
         .map(|(container, host, size)| {
             json!({ "containerID": container, "hostID": host, "size": size })
@@ -26,12 +26,17 @@ fn map(of: &[(u32, u32, u32)]) -> Value {
 
 /// A bundle that asks for nothing that only root can give: ids of the user alone.
 fn bundle() -> Bundle {
+    of(UID)
+}
+
+/// The same for a user of the machine.
+pub(crate) fn of(uid: u32) -> Bundle {
     Bundle::new()
         .namespace("user", "")
         .unset("/linux/cgroupsPath")
         .unset("/linux/resources")
-        .set("/linux/uidMappings", map(&[(0, UID, 1)]))
-        .set("/linux/gidMappings", map(&[(0, UID, 1)]))
+        .set("/linux/uidMappings", map(&[(0, uid, 1)]))
+        .set("/linux/gidMappings", map(&[(0, uid, 1)]))
         .set("/mounts/2/options", json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666"]))
 }
 
@@ -60,18 +65,24 @@ fn as_user(bundle: Bundle, rows: &str, before: &str) -> Bundle {
     );
     let bundle =
         bundle.under(&["unshare", "-m", "--propagation", "private", "sh", "-c", &script, "sh"]);
-    bundle.write();
-    // Directories only: programs are links to files that all tests share.
-    let chown = ["-type", "d", "-exec", "chown", &format!("{UID}:{UID}"), "{}", "+"];
-    let status = Command::new("find").arg(dir).args(chown).status();
-    assert!(status.is_ok_and(|status| status.success()));
+    give(&bundle, UID);
     bundle
+}
+
+/// Writes the bundle and gives its directories to a user; only these: programs are links to files that
+/// all tests share.
+pub(crate) fn give(bundle: &Bundle, uid: u32) {
+    bundle.write();
+    let chown = ["-type", "d", "-exec", "chown", &format!("{uid}:{uid}"), "{}", "+"];
+    let status = Command::new("find").arg(bundle.place().dir()).args(chown).status();
+    assert!(status.is_ok_and(|status| status.success()));
 }
 
 const ROWS: &str = "other:300000:10\ncit:100000:65536\n";
 
 /// Tries to create; gives everything back that was said.
 fn refused(bundle: &Bundle) -> String {
+    bundle.write();
     let output = bundle.runtime().call(&bundle.words("create"));
     let _ = output.refused();
     assert!(bundle.place().settled().is_empty(), "{output:#?}");
@@ -214,6 +225,29 @@ fn a_root_without_setgroups_runs_containers() {
     assert_eq!(c.fact("read").trim(), "deny");
 }
 
+/// Root of a user namespace whose PID 1 is a systemd of its own asks the system's bus; below a
+/// systemd of the host's it asks the user's.
+#[test]
+fn root_of_a_machine_in_a_namespace_asks_its_own_systemd() {
+    need!(root, user_namespace);
+    let ask = |pid1: &str| {
+        let one = map(&[(0, 0, 1)]);
+        let bundle = bundle().set("/linux/uidMappings", one.clone()).set("/linux/gidMappings", one);
+        let init = bundle.outside(pid1);
+        let script =
+            "#!/bin/sh\nmount -t tmpfs none /run\nDBUS_SYSTEM_BUS_ADDRESS=unix:path=/no \"$@\"\n";
+        fs::write(&init, script).unwrap();
+        fs::set_permissions(&init, fs::Permissions::from_mode(0o755)).unwrap();
+        let under = ["unshare", "-U", "-r", "--mount", "--pid", "--fork", "--mount-proc"];
+        let bundle = bundle.under(&under).under(&[init.to_str().unwrap()]);
+        refused(&bundle.global(&["--systemd-cgroup"]))
+    };
+    let words = ask("systemd");
+    assert!(words.contains("connect on the system's bus"), "{words}");
+    let words = ask("tini");
+    assert!(words.contains("connect on the user's bus"), "{words}");
+}
+
 /// Every verb works for the user, without a cgroup; what needs one says so.
 #[test]
 fn every_verb_works_without_a_cgroup() {
@@ -240,7 +274,7 @@ fn every_verb_works_without_a_cgroup() {
     for (verb, words) in [
         ("pause", &["pause", id][..]),
         ("update", &["update", "--memory", "64M", id]),
-        ("ps", &["ps", id]),
+        ("ps", &["ps", "--format", "json", id]),
         ("events", &["events", "--stats", id]),
     ] {
         let output = call(words);
@@ -268,6 +302,20 @@ fn limits_without_a_cgroup_are_refused() {
     assert!(words.contains("cgroup"), "{words}");
     let c = as_user(bundle().global(&["--rootless=true"]), "", "").run();
     assert_eq!(c.code(), 0);
+}
+
+/// Without a runtime directory the state root is root's: the refusal says what to do.
+#[test]
+fn a_state_root_of_another_is_refused() {
+    need!(root, user_namespace, file("/etc/subuid"));
+    let bundle = bundle();
+    let dir = bundle.outside("roots");
+    fs::create_dir(&dir).unwrap();
+    let bundle = as_user(bundle, "", "");
+    std::os::unix::fs::chown(&dir, Some(0), Some(0)).unwrap();
+    let root = format!("--root={}/state", dir.display());
+    let words = refused(&bundle.global(&[&root]));
+    assert!(words.contains("XDG_RUNTIME_DIR") && words.contains("--root"), "{words}");
 }
 
 /// The state is in the user's runtime directory, with the bit that keeps it from being cleaned up.

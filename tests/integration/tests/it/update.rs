@@ -42,7 +42,7 @@ fn start_values() -> Value {
 /// Each flag changes its file and no other.
 #[test]
 fn each_flag_changes_its_file() {
-    need!(root, cgroup_v1);
+    need!(root, cgroup_v1, controller("cpuset"));
     let c = with(start_values());
     for (flag, value, file, wanted) in [
         ("--memory", "67108864", "memory.limit_in_bytes", "67108864"),
@@ -193,7 +193,7 @@ fn memory_below_the_usage_is_refused() {
 /// When a late write fails, the limits that were written before it are the old ones again.
 #[test]
 fn a_late_failure_puts_everything_back() {
-    need!(root, cgroup_v1);
+    need!(root, cgroup_v1, controller("cpuset"));
     let c = with(start_values());
     let files = [
         "memory.limit_in_bytes",

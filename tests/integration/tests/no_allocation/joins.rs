@@ -1,6 +1,6 @@
 //! The same for further processes of a container: one for each way of joining it.
 
-use harness::Bundle;
+use harness::{Bundle, need};
 use libcontainer::cgroup::Cgroup;
 use libcontainer::exec::{self, Target};
 use libcontainer::plan::exec::{ExecPlan, Request, User};
@@ -20,7 +20,10 @@ pub(super) const JOINS: &[Join] = &[
     (
         "exec_all_namespaces",
         End::Exit(0),
-        |b| b.namespace("cgroup", "").namespace("time", ""),
+        |b| {
+            let b = b.namespace("cgroup", "");
+            if need::time_namespace().is_ok() { b.namespace("time", "") } else { b }
+        },
         |_| (),
     ),
     ("exec_shared_namespaces", End::Exit(0), shared, |_| ()),
@@ -29,9 +32,10 @@ pub(super) const JOINS: &[Join] = &[
         "exec_everything",
         End::Exit(0),
         |b| {
+            let policy = json!({ "mode": "MPOL_BIND", "nodes": "0" });
+            let b = if need::numa().is_ok() { b.set("/linux/memoryPolicy", policy) } else { b };
             b.set("/process/scheduler", json!({ "policy": "SCHED_BATCH", "nice": 3 }))
                 .set("/process/ioPriority", json!({ "class": "IOPRIO_CLASS_BE", "priority": 5 }))
-                .set("/linux/memoryPolicy", json!({ "mode": "MPOL_BIND", "nodes": "0" }))
                 .set("/linux/personality", json!({ "domain": "LINUX" }))
                 .set("/process/execCPUAffinity", json!({ "initial": "0", "final": "0" }))
                 .set("/process/oomScoreAdj", 5)
