@@ -8,6 +8,7 @@
 mod container;
 mod literal;
 mod network;
+mod registry;
 mod system;
 mod volume;
 
@@ -64,7 +65,8 @@ macro_rules! verb {
 pub(crate) use verb;
 
 /// The verbs, group by group, in the order of help.
-static GROUPS: &[&[Verb]] = &[container::VERBS, network::VERBS, system::VERBS, volume::VERBS];
+static GROUPS: &[&[Verb]] =
+    &[container::VERBS, registry::VERBS, network::VERBS, system::VERBS, volume::VERBS];
 
 /// What the words of two words belong to: `container`, `image` and so on.
 const MANAGED: &[(&str, &str)] = &[

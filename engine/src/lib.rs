@@ -16,6 +16,7 @@ pub mod monitor;
 pub mod net;
 pub mod paths;
 pub mod reference;
+pub mod registry;
 pub mod store;
 pub mod system;
 pub mod volume;

@@ -53,8 +53,12 @@ impl Store {
     /// There is none.
     pub fn open_blob(&self, digest: &Digest) -> Result<File> {
         let staged = self.work().blobs.get(digest).cloned();
-        let path = staged.unwrap_or_else(|| self.blob_path(digest));
-        File::open(&path).what(|| format!("cannot open blob {digest}"))
+        let open = staged.map(File::open).filter(|open| {
+            // Another command that took up the same download may have put it in place.
+            !open.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        });
+        let open = open.unwrap_or_else(|| File::open(self.blob_path(digest)));
+        open.what(|| format!("cannot open blob {digest}"))
     }
 
     /// Reads a small blob whole and checks it.
