@@ -113,6 +113,9 @@ pub struct Intent {
     pub owner: ProcessId,
     /// The cgroups that it is about to make.
     pub cgroup: Option<CgroupRecord>,
+    /// The class of cache and memory bandwidth that it is about to make.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resctrl: Option<Resctrl>,
     /// Hooks that run when it is removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub poststop: Vec<Hook>,
@@ -131,6 +134,7 @@ impl Intent {
             created: SystemTime::now(),
             owner: ProcessId::current()?,
             cgroup: None,
+            resctrl: None,
             poststop: Vec::new(),
         })
     }

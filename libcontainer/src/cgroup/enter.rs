@@ -3,6 +3,7 @@
 //! As for init: `CLONE_INTO_CGROUP` on v2, and on v1 the process writes itself into `tasks`.
 
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -51,7 +52,7 @@ impl Entry {
             let plan = below(dir, subs);
             let name = plan.host_dir().display().to_string();
             let on = || format!("{ADDING}: {name}");
-            let gone = || std::io::Error::from_raw_os_error(libc::ENOENT);
+            let gone = || io::Error::from_raw_os_error(libc::ENOENT);
             let found = Dir::find(&plan).and_then(|found| found.ok_or_else(gone));
             let tasks = found.and_then(|found| found.open("tasks", libc::O_WRONLY));
             entry.join.push(tasks.at(Step::Cgroup, on)?);
@@ -72,7 +73,7 @@ impl Entry {
             // On a hybrid host the limits are v1's; the v2 tree there need not have the same.
             None if mode != CgroupMode::Unified => Dir::find(dir).ok().flatten(),
             None if subs.iter().any(|sub| sub.controller.is_none()) => {
-                let gone = Err::<(), _>(std::io::Error::from_raw_os_error(libc::ENOENT));
+                let gone = Err::<(), _>(io::Error::from_raw_os_error(libc::ENOENT));
                 return gone.at(Step::Cgroup, || format!("{ADDING}: {name}"));
             }
             None => Some(init_dir(dir, pid)?),
@@ -180,12 +181,19 @@ fn below(dir: &DirPlan, subs: &[Sub]) -> DirPlan {
 fn init_dir(dir: &DirPlan, pid: i32) -> Result<Dir> {
     let file = format!("/proc/{pid}/cgroup");
     let lines = fs::read_to_string(&file).at(Step::Cgroup, || &file)?;
-    let path = lines.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let path = v2_path(&lines).at(Step::Cgroup, || format!("{ADDING}: {file}"))?;
     let found = Dir::mount(&dir.mount).and_then(|mount| match path {
         "" => Ok(mount),
         path => mount.dir(&text(Path::new(path))?),
     });
     found.at(Step::Cgroup, || format!("{ADDING}: {}", dir.mount.join(path).display()))
+}
+
+/// The v2 line of `/proc/PID/cgroup` (cgroups(7)). A kernel that gives none has not said that the
+/// process is in the root: it may not be entered there.
+fn v2_path(lines: &str) -> io::Result<&str> {
+    let path = lines.lines().find_map(|line| line.strip_prefix("0::/"));
+    path.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
 }
 
 #[cfg(test)]
@@ -214,6 +222,14 @@ mod tests {
         let two = [sub(Some("memory"), "m"), sub(Some("cpuacct"), "a")];
         assert_eq!(path(&cpu, &two), Path::new("c/a"));
         assert_eq!(path(&v2, &two), Path::new("c"));
+    }
+
+    #[test]
+    fn no_line_of_v2_is_not_the_root() {
+        assert_eq!(v2_path("4:memory:/x\n0::/a/b\n").unwrap(), "a/b");
+        assert_eq!(v2_path("0::/\n").unwrap(), "");
+        let error = v2_path("4:memory:/x\n").unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
     }
 
     #[test]

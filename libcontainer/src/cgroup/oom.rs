@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::Cgroup;
-use super::fs::Dir;
+use super::fs::{Dir, is_gone};
 use crate::error::{At, Result, Step};
 use crate::host::cgroup::CgroupMode;
 use crate::sys::fd;
@@ -47,7 +47,10 @@ impl Cgroup {
         let source = if unified { events(&dir) } else { eventfd(&dir).map(Some) };
         let Some(source) = source.at(Step::Events, on)? else { return Ok(None) };
         let mut watch = OomWatch { dir, source, before: 0, told: 0 };
-        watch.before = watch.kills().unwrap_or_default();
+        match watch.kills() {
+            Err(e) if is_gone(&e) => return Ok(None),
+            kills => watch.before = kills.at(Step::Events, on)?,
+        }
         Ok(Some(watch))
     }
 }
@@ -63,38 +66,48 @@ impl OomWatch {
 
     /// Call it when the descriptor is ready: whether there was a kill, or `None` when the cgroup
     /// is gone and with it the watch.
-    pub fn woken(&mut self) -> Option<bool> {
+    ///
+    /// # Errors
+    /// The kernel's count cannot be read: the watch is blind.
+    pub fn woken(&mut self) -> io::Result<Option<bool>> {
+        match self.look() {
+            Err(e) if is_gone(&e) => Ok(None),
+            looked => looked.map(Some),
+        }
+    }
+
+    fn look(&mut self) -> io::Result<bool> {
         match &self.source {
             Source::Eventfd(eventfd) => {
                 // Told before the kill, so its number may follow later.
                 let told = eventfd.read().is_ok();
                 self.kills()?;
                 self.told += u64::from(told);
-                Some(told)
+                Ok(told)
             }
             Source::Events(_) => {
                 let kills = self.kills()?.saturating_sub(self.before);
                 let new = kills > self.told;
                 self.told = kills;
-                Some(new)
+                Ok(new)
             }
         }
     }
 
     /// Call it when the container has ended: whether there was a kill that nobody was told of.
     pub fn last(&self) -> bool {
-        self.kills().is_some_and(|kills| kills.saturating_sub(self.before) > self.told)
+        self.kills().is_ok_and(|kills| kills.saturating_sub(self.before) > self.told)
     }
 
-    /// The kernel's count; `None` when the cgroup is gone.
-    fn kills(&self) -> Option<u64> {
+    /// The kernel's count.
+    fn kills(&self) -> io::Result<u64> {
         let count = match &self.source {
             Source::Eventfd(..) => self.dir.value_of("memory.oom_control", "oom_kill"),
             // Reading makes the file ready for the next poll.
             Source::Events(file) => read_kills(file),
         };
         // Before Linux 4.13 v1 does not count.
-        count.ok().map(Option::unwrap_or_default)
+        count.map(Option::unwrap_or_default)
     }
 }
 
@@ -118,4 +131,36 @@ fn read_kills(file: &OwnedFd) -> io::Result<Option<u64>> {
     let length = fd::pread(file, &mut buffer, 0)?;
     let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned();
     Ok(text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::fd::open;
+
+    fn watch(file: OwnedFd) -> OomWatch {
+        let dir = Dir::plain(std::path::Path::new("/")).unwrap();
+        OomWatch { dir, source: Source::Events(file), before: 1, told: 0 }
+    }
+
+    #[test]
+    fn a_count_that_cannot_be_read_is_no_zero() {
+        let mut watch = watch(open(c"/dev/null", libc::O_WRONLY).unwrap());
+        assert_eq!(watch.woken().unwrap_err().raw_os_error(), Some(libc::EBADF));
+        assert!(!watch.last());
+    }
+
+    #[test]
+    fn kills_since_the_beginning_are_told_once() {
+        let file = fd::memfd(c"events", libc::MFD_CLOEXEC).unwrap();
+        let say = |count: u8| fd::pwrite(&file, format!("oom 9\noom_kill {count}\n").as_bytes(), 0);
+        say(1).unwrap();
+        let mut watch = watch(file.try_clone().unwrap());
+        assert_eq!(watch.woken().unwrap(), Some(false));
+        say(2).unwrap();
+        assert!(watch.last());
+        assert_eq!(watch.woken().unwrap(), Some(true));
+        assert_eq!(watch.woken().unwrap(), Some(false));
+        assert!(!watch.last());
+    }
 }

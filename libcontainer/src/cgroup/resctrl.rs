@@ -41,6 +41,19 @@ impl Resctrl {
         Self::create_below(&mount_point()?, plan)
     }
 
+    /// What [`Resctrl::create`] is about to make, for the record that is written before: ours will
+    /// be only what is not there yet.
+    pub fn intended(plan: &IntelRdtPlan) -> Option<Self> {
+        mount_point().ok().map(|root| Self::intended_below(&root, plan))
+    }
+
+    fn intended_below(root: &Path, plan: &IntelRdtPlan) -> Self {
+        let class = root.join(&plan.class);
+        let monitor = plan.monitor.as_ref().map(|name| class.join("mon_groups").join(name));
+        let ours = !plan.named && !class.exists();
+        Self { ours, monitor: monitor.filter(|dir| !dir.exists()), class }
+    }
+
     fn create_below(root: &Path, plan: &IntelRdtPlan) -> Result<Self> {
         supports(root, plan)?;
         let class = if plan.class.is_empty() { root.to_owned() } else { root.join(&plan.class) };
@@ -303,6 +316,20 @@ mod tests {
     }
 
     #[test]
+    fn intended_is_what_is_not_there_yet() {
+        let fake = Fake::new("intended");
+        let mut own = plan("box", false, &[], &[]);
+        own.monitor = Some("box".into());
+        let class = Resctrl::intended_below(&fake.0, &own);
+        let monitor = Some(fake.0.join("box/mon_groups/box"));
+        assert_eq!(class, Resctrl { class: fake.0.join("box"), ours: true, monitor });
+        fs::create_dir_all(fake.0.join("box/mon_groups/box")).unwrap();
+        let class = Resctrl::intended_below(&fake.0, &own);
+        assert!(!class.ours && class.monitor.is_none(), "somebody else's: {class:?}");
+        assert!(!Resctrl::intended_below(&fake.0, &plan("gold", true, &[], &[])).ours);
+    }
+
+    #[test]
     fn named_class_is_shared_and_stays() {
         let fake = Fake::new("named");
         let mut named = plan("gold", true, &["L3:0=ff"], &[]);
@@ -365,8 +392,7 @@ mod tests {
     #[test]
     fn host_without_it_says_so() {
         if nix::sys::statfs::statfs(USUAL).is_ok_and(|stat| stat.filesystem_type().0 == MAGIC) {
-            eprintln!("skipped: resctrl is mounted here");
-            return;
+            return; // this host has it
         }
         let error = Resctrl::create(&plan("box", false, &[], &[])).unwrap_err().to_string();
         assert_eq!(error, "intelRdt is specified in config, but Intel RDT is not enabled");

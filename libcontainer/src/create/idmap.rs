@@ -6,7 +6,7 @@
 //! subuid(5) and their own file by [`blame`].
 
 mod blame;
-mod ranges;
+pub(crate) mod ranges;
 
 use std::fs;
 use std::io::{self, Read};

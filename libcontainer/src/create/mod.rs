@@ -266,6 +266,7 @@ pub(crate) fn rlimits(plan: &Plan, pid: i32) -> Result<()> {
 fn intent(plan: &Plan) -> Result<Intent> {
     let mut intent = Intent::new(&plan.id, &plan.bundle)?;
     intent.cgroup = Some(CgroupRecord::from(&plan.cgroup));
+    intent.resctrl = plan.intel_rdt.as_ref().and_then(Resctrl::intended);
     intent.poststop.clone_from(&plan.hooks.poststop);
     Ok(intent)
 }

@@ -1,6 +1,7 @@
 //! Rules about containers of an ordinary user.
 
 use super::{Facts, Program, Rule, Status, Verdict, info, lack, ok, warn};
+use crate::create::idmap::ranges::{Row, meet, rows};
 use crate::host::cgroup::CgroupMode;
 
 /// Ids of an image: 0 to 65535.
@@ -115,17 +116,6 @@ fn user(facts: &Facts) -> Option<Verdict> {
     }
 }
 
-/// One row of /etc/subuid: name or number, first id, count (subuid(5)).
-type Row<'a> = (&'a str, u64, u64);
-
-fn rows(text: &str) -> impl Iterator<Item = Row<'_>> {
-    text.lines().filter_map(|line| {
-        let mut fields = line.trim().split(':');
-        let row = (fields.next()?, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        Some(row)
-    })
-}
-
 fn ids(facts: &Facts, kind: &str) -> Option<Verdict> {
     let user = facts.user.as_ref()?;
     let file = format!("/etc/sub{kind}");
@@ -137,15 +127,14 @@ fn ids(facts: &Facts, kind: &str) -> Option<Verdict> {
         return Verdict::fixed_by(Status::Info, what, fix);
     }
     let number = user.uid.to_string();
-    let is_ours = |whose: &str| whose == user.name || whose == number;
-    let all: Vec<_> = rows(facts.text(&file).unwrap_or_default()).collect();
-    let (ours, others): (Vec<&Row<'_>>, Vec<_>) = all.iter().partition(|row| is_ours(row.0));
-    let count: u64 = ours.iter().fold(0, |sum, row| sum.saturating_add(row.2));
+    let is_ours = |row: &&Row| row.owner == user.name || row.owner == number;
+    let all = rows(facts.text(&file).unwrap_or_default());
+    let (ours, others): (Vec<&Row>, Vec<_>) = all.iter().partition(is_ours);
+    let count: u64 = ours.iter().map(|row| row.range.count).sum();
     if count < IDS {
         // Behind all others, at the usual distance.
-        let end = |row: &Row<'_>| row.1.saturating_add(row.2);
-        let first = all.iter().map(end).max().unwrap_or(0).max(100_000);
-        let last = first.saturating_add(IDS - 1);
+        let first = all.iter().map(|row| row.range.end()).max().unwrap_or(0).max(100_000);
+        let last = first + IDS - 1;
         let fix = format!("usermod --add-sub{kind}s {first}-{last} {}", user.name);
         let what = match ours.is_empty() {
             true => format!("{file} has no row for {}", user.name),
@@ -153,10 +142,9 @@ fn ids(facts: &Facts, kind: &str) -> Option<Verdict> {
         };
         return Verdict::fixed_by(Status::Lack, what, fix);
     }
-    let overlap =
-        |a: &Row<'_>, b: &Row<'_>| a.1 < b.1.saturating_add(b.2) && b.1 < a.1.saturating_add(a.2);
-    if let Some(other) = others.iter().find(|other| ours.iter().any(|own| overlap(own, other))) {
-        let what = format!("{file} gives ids of {} to {} as well", user.name, other.0);
+    let shared = |other: &&&Row| ours.iter().any(|own| meet(own.range, other.range));
+    if let Some(other) = others.iter().find(shared) {
+        let what = format!("{file} gives ids of {} to {} as well", user.name, other.owner);
         let fix = format!("edit {file}: a container of one could write the files of the other");
         return Verdict::fixed_by(Status::Warn, what, fix);
     }

@@ -136,6 +136,9 @@ pub(super) fn leftovers(
     if let Some(record) = intent.and_then(|intent| intent.cgroup.as_ref()) {
         warnings.extend(remove_cgroup(record, store.owns_cgroup(id)?)?);
     }
+    if let Some(class) = intent.and_then(|intent| intent.resctrl.as_ref()) {
+        class.remove()?;
+    }
     store.remove(id)?;
     drop(lock);
     if let Some(intent) = intent {

@@ -8,7 +8,7 @@ use procfs::process::Process;
 
 use crate::cgroup::stats::{NetworkInterface, Stats};
 use crate::cgroup::{Cgroup, OomWatch};
-use crate::error::{At, Error, Result, Step};
+use crate::error::{At, Error, Result, Step, errno_words};
 use crate::state::{State, Status, Store};
 use crate::sys::fd::{self, PollFd};
 
@@ -55,10 +55,16 @@ pub fn events(
     loop {
         let ready = wait(&init, watch.as_ref(), next)?;
         if ready.oom {
-            match watch.as_mut().and_then(OomWatch::woken) {
-                Some(true) => tell(Event::Oom)?,
-                Some(false) => {}
-                None => watch = None,
+            match watch.as_mut().map_or(Ok(None), OomWatch::woken) {
+                Ok(Some(true)) => tell(Event::Oom)?,
+                Ok(Some(false)) => {}
+                Ok(None) => watch = None,
+                Err(error) => {
+                    watch = None;
+                    let why = errno_words(&error);
+                    let words = format!("kills for lack of memory are told no more: {why}");
+                    tell(Event::Warning(words))?;
+                }
             }
         }
         if ready.ended {

@@ -257,6 +257,21 @@ fn what_a_killed_create_left_is_removed_with_its_init() {
     }
 }
 
+/// The class of `intelRdt` that a killed create has made is on record, and goes.
+#[test]
+fn the_class_of_a_killed_create_is_removed() {
+    let c = Fixture::empty();
+    let class = c.store.root().join("class");
+    fs::create_dir_all(&class).unwrap();
+    let record = serde_json::json!({ "class": class, "ours": true, "monitor": null });
+    let owner = ProcessId { pid: 1, start_time: 1, boot_id: "old".into() };
+    let mut intent = Intent { owner, ..Intent::new("c", Path::new("/b")).unwrap() };
+    intent.resctrl = serde_json::from_value(record).unwrap();
+    c.store.claim("c", &intent).unwrap();
+    delete(&c.store, "c", true).unwrap();
+    assert!(!class.exists() && !c.dir().exists());
+}
+
 #[test]
 fn a_container_without_records_is_removed() {
     let c = Fixture::empty();

@@ -2,13 +2,13 @@
 
 /// Ids in a row: the first, and how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Range {
-    pub(super) first: u64,
-    pub(super) count: u64,
+pub(crate) struct Range {
+    pub(crate) first: u64,
+    pub(crate) count: u64,
 }
 
 impl Range {
-    fn end(self) -> u64 {
+    pub(crate) fn end(self) -> u64 {
         self.first + self.count
     }
 
@@ -19,13 +19,13 @@ impl Range {
 
 /// A row `owner:first:count`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) owner: String,
-    pub(super) range: Range,
+pub(crate) struct Row {
+    pub(crate) owner: String,
+    pub(crate) range: Range,
 }
 
 /// The rows of a file; lines that are none are passed over, as the tools do.
-pub(super) fn rows(text: &str) -> Vec<Row> {
+pub(crate) fn rows(text: &str) -> Vec<Row> {
     let row = |line: &str| {
         let [owner, first, count] = line.trim().split(':').collect::<Vec<_>>()[..] else {
             return None;
@@ -38,7 +38,7 @@ pub(super) fn rows(text: &str) -> Vec<Row> {
 }
 
 /// The host's ids of a map: lines of container id, host id, size.
-pub(super) fn host_ids(map: &str) -> Vec<Range> {
+pub(crate) fn host_ids(map: &str) -> Vec<Range> {
     let range = |line: &str| {
         let mut words = line.split_whitespace().skip(1).map(str::parse);
         let (Some(Ok(first)), Some(Ok(count))) = (words.next(), words.next()) else { return None };
@@ -48,7 +48,7 @@ pub(super) fn host_ids(map: &str) -> Vec<Range> {
 }
 
 /// The first part of `asked` that is in none of `given`.
-pub(super) fn missing(asked: Range, given: &[Range]) -> Option<Range> {
+pub(crate) fn missing(asked: Range, given: &[Range]) -> Option<Range> {
     let mut next = asked.first;
     while next < asked.end() {
         match given.iter().find(|range| range.has(next)) {
@@ -60,7 +60,7 @@ pub(super) fn missing(asked: Range, given: &[Range]) -> Option<Range> {
 }
 
 /// Whether two ranges have an id in common.
-pub(super) fn meet(a: Range, b: Range) -> bool {
+pub(crate) fn meet(a: Range, b: Range) -> bool {
     a.first < b.end() && b.first < a.end()
 }
 
