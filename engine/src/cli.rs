@@ -6,6 +6,7 @@
 //! short command.
 
 mod container;
+mod image;
 mod literal;
 mod network;
 mod registry;
@@ -65,8 +66,14 @@ macro_rules! verb {
 pub(crate) use verb;
 
 /// The verbs, group by group, in the order of help.
-static GROUPS: &[&[Verb]] =
-    &[container::VERBS, registry::VERBS, network::VERBS, system::VERBS, volume::VERBS];
+static GROUPS: &[&[Verb]] = &[
+    container::VERBS,
+    image::VERBS,
+    registry::VERBS,
+    network::VERBS,
+    system::VERBS,
+    volume::VERBS,
+];
 
 /// What the words of two words belong to: `container`, `image` and so on.
 const MANAGED: &[(&str, &str)] = &[

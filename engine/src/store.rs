@@ -20,7 +20,7 @@ pub mod digest;
 mod layers;
 mod lease;
 mod lookup;
-mod refs;
+pub(crate) mod refs;
 mod repair;
 mod sweep;
 
@@ -32,6 +32,7 @@ pub use blob::Partial;
 pub use commit::NewImage;
 pub use digest::Digest;
 pub use lookup::Image;
+pub(crate) use lookup::unknown;
 pub use refs::{Name, Record};
 pub use repair::Finding;
 pub use sweep::Swept;

@@ -104,19 +104,32 @@ impl Store {
     /// # Errors
     /// It is another layer, or cannot be unpacked; nothing stays of it.
     pub fn add_layer(&self, diff_id: &Digest, stream: impl Read) -> Result<()> {
+        self.unpack_layer(Some(diff_id), stream).map(drop)
+    }
+
+    /// As [`Store::add_layer`] for a layer whose diff id nobody knows yet; returns it.
+    ///
+    /// # Errors
+    /// It cannot be unpacked; nothing stays of it.
+    pub fn add_new_layer(&self, stream: impl Read) -> Result<Digest> {
+        self.unpack_layer(None, stream)
+    }
+
+    fn unpack_layer(&self, expected: Option<&Digest>, stream: impl Read) -> Result<Digest> {
         let dir = self.staging()?.join("layers").join(fsutil::random_name()?);
         std::fs::create_dir(&dir).what(|| format!("cannot make {}", dir.display()))?;
-        let unpacked = unpack(stream, &dir.join("fs")).and_then(|unpacked| {
-            if unpacked.diff_id == *diff_id {
-                return Ok(unpacked);
+        let unpacked = unpack(stream, &dir.join("fs")).and_then(|unpacked| match expected {
+            Some(expected) if unpacked.diff_id != *expected => {
+                Err(Error::new(format!("layer {expected} is not what came"))
+                    .why(format!("without compression its digest is {}", unpacked.diff_id)))
             }
-            Err(Error::new(format!("layer {diff_id} is not what came"))
-                .why(format!("without compression its digest is {}", unpacked.diff_id)))
+            _ => Ok(unpacked),
         });
         match unpacked {
             Ok(unpacked) => {
-                self.work().layers.insert(*diff_id, (dir, unpacked));
-                Ok(())
+                let diff_id = unpacked.diff_id;
+                self.work().layers.insert(diff_id, (dir, unpacked));
+                Ok(diff_id)
             }
             Err(error) => {
                 let _ = fsutil::remove_tree(&dir);

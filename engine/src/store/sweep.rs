@@ -171,8 +171,9 @@ impl Store {
                 marked.layers.insert(key);
             }
         }
-        for (_, digests) in self.container_images()? {
-            digests.iter().for_each(|digest| self.mark_used(digest, &mut marked));
+        for (_, used) in self.used_by_containers()? {
+            used.digests.iter().for_each(|digest| self.mark_used(digest, &mut marked));
+            marked.layers.extend(used.layers);
         }
         Ok(marked)
     }
@@ -199,27 +200,65 @@ impl Store {
         }
     }
 
-    /// Every container's id and the digests that its record names: its image, among others.
+    /// Every container's id and what its record names.
     ///
     /// # Errors
     /// A record cannot be read.
-    pub(crate) fn container_images(&self) -> Result<Vec<(String, HashSet<Digest>)>> {
+    pub(crate) fn used_by_containers(&self) -> Result<Vec<(String, Used)>> {
         let mut found = Vec::new();
         for name in fsutil::names(&self.paths.containers())? {
             let id = name.to_string_lossy().into_owned();
             let spec = self.paths.container(&id).join("spec.json");
             if let Some(content) = fsutil::read_small(&spec, LONGEST)? {
-                found.push((id, digests(&String::from_utf8_lossy(&content))));
+                found.push((id, Used::of(&String::from_utf8_lossy(&content))));
             }
         }
         Ok(found)
     }
 }
 
-/// Every digest in a text.
-fn digests(text: &str) -> HashSet<Digest> {
-    let starts = text.match_indices("sha256:").map(|(at, word)| at + word.len());
-    starts.filter_map(|at| Digest::from_hex(text.get(at..at + 64)?)).collect()
+impl Store {
+    /// Whether a container's state says that it runs, is paused or about to be started again.
+    pub(crate) fn is_live(&self, container: &str) -> bool {
+        let path = self.paths.container(container).join("state.json");
+        let content = fsutil::read_small(&path, LONGEST).unwrap_or(None).unwrap_or_default();
+        let state: serde_json::Value = serde_json::from_slice(&content).unwrap_or_default();
+        matches!(state["status"].as_str(), Some("running" | "paused" | "restarting"))
+    }
+
+    /// Bytes on disk of all blobs and unpacked layers, complete or not.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn disk_usage(&self) -> Result<u64> {
+        let parts = [self.paths.image(), self.paths.layers(), self.paths.partial()];
+        let usage = |path: &PathBuf| {
+            fsutil::usage(path).what(|| format!("cannot look through {}", path.display()))
+        };
+        parts.iter().map(usage).sum()
+    }
+}
+
+/// What the record of a container names, wherever in it: nothing of that may go.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Used {
+    /// Digests: its image's, among others.
+    pub(crate) digests: HashSet<Digest>,
+    /// Keys of unpacked layers, in paths.
+    pub(crate) layers: HashSet<String>,
+}
+
+impl Used {
+    fn of(text: &str) -> Self {
+        let after = |word: &'static str| {
+            let starts = text.match_indices(word).map(|(at, word)| at + word.len());
+            starts.filter_map(|at| Digest::from_hex(text.get(at..at + 64)?))
+        };
+        Self {
+            digests: after("sha256:").collect(),
+            layers: after("/layers/").map(|key| key.hex()).collect(),
+        }
+    }
 }
 
 fn mark_layers(config: &ImageConfig, marked: &mut Marked) {
