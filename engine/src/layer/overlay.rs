@@ -82,7 +82,10 @@ impl Overlay {
     }
 
     /// The way of kernels before 6.8: every option in one page.
-    fn mount_by_page(&self, target: &Path) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// As [`Overlay::mount`]; `EINVAL` where the layers do not fit into a page.
+    pub fn mount_by_page(&self, target: &Path) -> io::Result<()> {
         let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = |path: &PathBuf| openat(CWD, path, directory, Mode::empty());
         let named = |dir: &OwnedFd| format!("/proc/self/fd/{}", dir.as_raw_fd());
