@@ -143,22 +143,37 @@ pub fn prune(context: &Context, args: &PruneArgs) -> Result<u8> {
     if !args.force && !ask(question)? {
         return Ok(0);
     }
-    let mut removed = String::new();
+    let (text, freed) = prune_stopped(context, &filters)?;
+    let freed = crate::format::size::decimal(freed);
+    crate::cli::print(&format!("{text}Total reclaimed space: {freed}\n"))?;
+    Ok(0)
+}
+
+/// Removes the containers that do not run; returns Docker's words and the bytes that were freed.
+///
+/// # Errors
+/// The containers cannot be listed.
+pub(crate) fn prune_stopped(context: &Context, filters: &Filters) -> Result<(String, u64)> {
+    let (mut removed, mut freed) = (String::new(), 0);
     for id in names::ids(&context.paths)? {
         let container = Container::of(context, &id);
         let Ok(state) = container.state() else { continue };
         if state.status.is_live() || !filters.allow(&state) {
             continue;
         }
+        let bytes = crate::fsutil::usage(&container.dir.join("upper")).unwrap_or_default();
         match remove(context, &container, false, false) {
-            Ok(()) => removed.push_str(&format!("{id}\n")),
+            Ok(()) => {
+                removed.push_str(&id);
+                removed.push('\n');
+                freed += bytes;
+            }
             Err(error) => crate::cli::tell(&error),
         }
     }
-    if !removed.is_empty() {
-        crate::cli::print(&format!("Deleted Containers:\n{removed}"))?;
-    }
-    Ok(0)
+    let text =
+        if removed.is_empty() { removed } else { format!("Deleted Containers:\n{removed}\n") };
+    Ok((text, freed))
 }
 
 /// Docker's question; nothing but a y is a yes.
@@ -173,14 +188,14 @@ pub fn ask(question: &str) -> Result<bool> {
 }
 
 /// What is pruned.
-struct Filters {
+pub(crate) struct Filters {
     until: Option<Timestamp>,
     /// Wanted or not, key, value.
     labels: Vec<(bool, String, Option<String>)>,
 }
 
 impl Filters {
-    fn parse(list: &[String]) -> Result<Self> {
+    pub(crate) fn parse(list: &[String]) -> Result<Self> {
         let mut filters = Self { until: None, labels: Vec::new() };
         for text in list {
             let bad = || Error::new(format!("invalid filter '{text}'"));

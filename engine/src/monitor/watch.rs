@@ -109,6 +109,9 @@ impl<'a> Monitor<'a> {
 
     /// Runs the container until it has ended for good; its exit code.
     fn lives(&mut self) -> Result<i32> {
+        // Volumes that are mounts are shared by containers, so they are mounted on the machine;
+        // what fails here fails again, and is told, in `prepare`.
+        let _ = crate::volume::activate(&self.context.paths, &self.record.mounts);
         prepare::leave_mounts(&self.container.live, &self.record)?;
         let mut backoff = Backoff::default();
         loop {

@@ -85,7 +85,7 @@ impl Space {
     pub(crate) fn get(&self, address: &str) -> String {
         let address = address.parse().unwrap();
         self.run(move || {
-            let text = TcpStream::connect_timeout(&address, Duration::from_millis(1500)).and_then(
+            let text = TcpStream::connect_timeout(&address, Duration::from_secs(6)).and_then(
                 |mut stream| {
                     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
                     let mut text = String::new();
