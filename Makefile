@@ -7,6 +7,7 @@ SHELL := bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 HOST   := $(shell rustc -vV | sed -n 's/^host: //p')
 CORTEN := $(TARGET)/$(HOST)/release/corten
+PIER   := $(TARGET)/$(HOST)/release/pier
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 TOOLS  := $(TARGET)/lint-tools/bin
 PREFIX ?= /usr/local
@@ -22,9 +23,9 @@ demo: ## build, then run a container that tells where it is
 	@$(MAKE) --no-print-directory build
 	@scripts/demo $(CORTEN)
 
-build: ## the release binary: one static file
-	CORTEN_COMMIT=$(COMMIT) cargo build --release --locked -p corten
-	@stat -c 'built %n, %s bytes' $(CORTEN)
+build: ## the release binaries, runtime and engine: each one static file
+	CORTEN_COMMIT=$(COMMIT) cargo build --release --locked -p corten -p corten-engine
+	@stat -c 'built %n, %s bytes' $(CORTEN) $(PIER)
 
 test: ## install what the tests need, then run all of them
 	@scripts/setup build test
@@ -67,6 +68,7 @@ man: ## write man pages and completions anew, from the definitions of the flags
 
 install: build ## binary, man pages and completions below PREFIX (/usr/local); DESTDIR is honoured
 	install -D -m 755 $(CORTEN) $(DESTDIR)$(PREFIX)/bin/corten
+	install -D -m 755 $(PIER) $(DESTDIR)$(PREFIX)/bin/pier
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/*.8
 	install -D -m 644 runtime/completions/corten.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/corten
 	install -D -m 644 runtime/completions/_corten $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_corten

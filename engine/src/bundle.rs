@@ -167,3 +167,7 @@ fn annotations(record: &Record) -> Result<Map<String, Value>> {
     let pairs = pairs.map(|text| process::pair("annotation", text));
     pairs.map(|pair| pair.map(|(key, value)| (key.into(), value.into()))).collect()
 }
+
+#[cfg(test)]
+#[path = "bundle/tests.rs"]
+mod tests;

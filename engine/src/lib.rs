@@ -11,6 +11,7 @@ pub mod error;
 pub mod format;
 pub mod fsutil;
 pub mod image;
+pub mod init;
 pub mod layer;
 pub mod monitor;
 pub mod net;

@@ -3,5 +3,9 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    corten_engine::cli::main(std::env::args_os().collect())
+    let argv: Vec<_> = std::env::args_os().collect();
+    if corten_engine::init::is_asked(&argv) {
+        return corten_engine::init::main(argv);
+    }
+    corten_engine::cli::main(argv)
 }

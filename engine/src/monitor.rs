@@ -19,6 +19,7 @@ pub mod wire;
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use libcontainer::state::process::ProcessId;
@@ -40,7 +41,14 @@ pub fn spawn(context: &Context, id: &str, wants: Wants) -> Result<Connection> {
     ours.say(&Up::Hello(wants))?;
     let mut command = Command::new("/proc/self/exe");
     command.arg("--root").arg(&context.paths.root).arg("--run-root").arg(&context.paths.run);
-    command.args(["monitor", id]).stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null());
+    // A sealed program does not know its own path any more: see `--init`.
+    let program = std::env::current_exe().what(what)?;
+    command
+        .args(["monitor", id])
+        .arg(program)
+        .stdin(theirs)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.current_dir("/").spawn().what(what)?;
     Ok(ours)
 }
@@ -49,13 +57,13 @@ pub fn spawn(context: &Context, id: &str, wants: Wants) -> Result<Connection> {
 ///
 /// # Errors
 /// Only before anybody can be told; everything later is told to the clients.
-pub fn main(context: &Context, id: &str) -> Result<u8> {
+pub fn main(context: &Context, id: &str, program: &Path) -> Result<u8> {
     let first = std::io::stdin().as_fd().try_clone_to_owned().what(|| "stdin is closed".into())?;
     let null = File::open("/dev/null").what(|| "cannot open /dev/null".into())?;
     rustix::stdio::dup2_stdin(null).what(|| "cannot replace stdin".into())?;
     let signals = settle()?;
     let container = Container::of(context, id);
-    match watch::Monitor::new(context, container, signals) {
+    match watch::Monitor::new((context, program), container, signals) {
         Ok(monitor) => Ok(monitor.live(first)),
         Err(error) => {
             refuse(&first, &error);

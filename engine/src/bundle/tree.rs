@@ -58,7 +58,8 @@ pub fn mounts(record: &Record, facts: &Facts, security: &Security) -> Result<Vec
         ),
         mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", writable]),
         mount("/sys/fs/cgroup", "cgroup", &[writable, "nosuid", "noexec", "nodev"]),
-        mqueue(record)?,
+        // Whose queues they are, the IPC namespace says.
+        mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
     ];
     out.extend(shm(record, facts)?);
     let taken = |to: &str, list: &[Value]| list.iter().any(|mount| mount["destination"] == to);
@@ -72,15 +73,6 @@ pub fn mounts(record: &Record, facts: &Facts, security: &Security) -> Result<Vec
                          "options": ["bind", "ro", "rprivate"] }));
     }
     Ok(out)
-}
-
-/// The host's queues belong to its IPC namespace.
-fn mqueue(record: &Record) -> Result<Value> {
-    Ok(match namespaces::ipc(record)? {
-        Mode::Host => bind("/dev/mqueue", "/dev/mqueue"),
-        _ => json!({ "destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue",
-                     "options": ["nosuid", "noexec", "nodev"] }),
-    })
 }
 
 fn shm(record: &Record, facts: &Facts) -> Result<Option<Value>> {

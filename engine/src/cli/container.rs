@@ -98,8 +98,10 @@ pub(super) static HIDDEN: &[Verb] =
 struct Monitor {
     /// Id of the container
     id: String,
+    /// Where this program is on disk
+    program: std::path::PathBuf,
 }
 
 fn monitor(context: &Context, args: &Monitor) -> Result<u8> {
-    crate::monitor::main(context, &args.id)
+    crate::monitor::main(context, &args.id, &args.program)
 }

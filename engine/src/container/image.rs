@@ -1,25 +1,46 @@
 //! The image that a container is made from: found in the store, or pulled.
 
+use std::io::Write;
+
 use super::flags::Basics;
 use super::record::{ImageConfig, Record};
 use crate::error::{Error, Result};
 use crate::image::config::Config;
+use crate::reference::Reference;
+use crate::registry::{Platform, PullOptions, pull};
 use crate::store::{Image, Store};
 
 /// The image of a name, as `--pull` and `--platform` want it.
 ///
 /// # Errors
-/// It is not there and may not be pulled; it is for another platform.
+/// It is not there and may not be pulled; the registry does not have it.
 pub(super) fn find(store: &Store, name: &str, flags: &Basics) -> Result<Image> {
-    let image = store.image(name)?;
-    match &flags.platform {
-        Some(platform) if !is_for(&image, platform) => {
-            let config = &image.config;
-            Err(Error::new(format!("image '{name}' is not for the platform {platform}"))
-                .why(format!("it is for {}/{}", config.os, config.architecture)))
+    let platform: Option<Platform> = flags.platform.as_deref().map(str::parse).transpose()?;
+    let fits = |image: &Image| flags.platform.as_ref().is_none_or(|asked| is_for(image, asked));
+    let local = store.image(name);
+    let unknown = match &local {
+        _ if flags.pull == "always" => None,
+        Ok(image) if fits(image) => return local,
+        Ok(image) if flags.pull == "never" => {
+            let own = format!("it is for {}/{}", image.config.os, image.config.architecture);
+            return Err(Error::new(format!("image '{name}' is for another platform")).why(own));
         }
-        _ => Ok(image),
+        Err(_) if flags.pull == "never" => return local,
+        _ => Some(()),
+    };
+    // What is no name can only be an id, and then it is not there.
+    let Ok(reference) = name.parse::<Reference>() else { return local };
+    if unknown.is_some() {
+        if local.is_err() && store.find(&reference)?.is_some() {
+            // It is there and damaged: the first look has said why.
+            return local;
+        }
+        // stderr may be closed; the pull does not depend on it.
+        let _ =
+            writeln!(std::io::stderr(), "Unable to find image '{}' locally", reference.familiar());
     }
+    let options = PullOptions { platform, aside: true, ..PullOptions::default() };
+    Ok(pull(store, &reference, &options)?.image)
 }
 
 /// `os[/arch[/variant]]`.

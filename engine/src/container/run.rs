@@ -38,6 +38,14 @@ pub struct Args {
 /// # Errors
 /// 125 when the engine fails, 126 when the program cannot be executed, 127 when it is not there.
 pub fn run(context: &Context, args: &Args) -> Result<u8> {
+    run_inner(context, args).map_err(|error| match error.code {
+        // What another verb would end with is the engine's failure here.
+        crate::error::FAILURE => error.code(ENGINE),
+        _ => error,
+    })
+}
+
+fn run_inner(context: &Context, args: &Args) -> Result<u8> {
     let basics = &args.shape.basics;
     if args.detach && !basics.attach.is_empty() {
         return Err(Error::new("Conflicting options: -a and -d").code(ENGINE));

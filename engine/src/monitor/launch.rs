@@ -15,6 +15,7 @@ use libcontainer::plan::{Options, Plan};
 use libcontainer::spec::Spec;
 use libcontainer::state::process::ProcessId;
 use libcontainer::sys::fd;
+use libcontainer::sys::signal::{self, SigSet};
 use libcontainer::{Step, Store, verbs};
 
 use super::prepare::Prepared;
@@ -217,6 +218,14 @@ impl Drop for Stdio {
     }
 }
 
+/// Runs another program without the signals that we have blocked: it would hand them on so.
+fn unblocked<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let before = signal::set_mask(SigSet::EMPTY)?;
+    let done = work();
+    signal::set_mask(before)?;
+    done
+}
+
 impl Foreign {
     fn of(context: &Context, record: &Record, program: &Path) -> Self {
         let root = context.paths.live(&record.id).join("runtime");
@@ -232,7 +241,7 @@ impl Foreign {
     /// Runs one verb; its words are the reason when it fails.
     fn run(&self, args: &[&str]) -> Result<()> {
         let what = || format!("cannot run {}", self.program.display());
-        let done = self.command(args).output().what(what)?;
+        let done = unblocked(|| self.command(args).output()).what(what)?;
         match done.status.success() {
             true => Ok(()),
             false => Err(self.failed(args, &String::from_utf8_lossy(&done.stderr))),
@@ -274,7 +283,7 @@ fn foreign(
         command.arg("--console-socket").arg(console.path());
     }
     let what = || format!("cannot run {}", program.display());
-    let status = command.arg(&record.id).status().what(what)?;
+    let status = unblocked(|| command.arg(&record.id).status()).what(what)?;
     if !status.success() {
         let words = std::fs::read_to_string(&log).unwrap_or_default();
         return Err(foreign.failed(&["create"], &words));

@@ -77,7 +77,7 @@ fn mount_of(path: &Path) -> std::io::Result<PathBuf> {
 /// # Errors
 /// Whatever a flag asks for that is not there.
 pub(crate) fn prepare(
-    context: &Context,
+    (context, program): (&Context, &Path),
     container: &Container,
     record: &Record,
 ) -> Result<Prepared> {
@@ -88,7 +88,7 @@ pub(crate) fn prepare(
         volume::populate(&context.paths, &record.mounts, root.as_fd())?;
     }
     let net = net::prepare(&context.paths, &of_net(record, &record.hostname()))?;
-    let facts = facts(context, record, (rootfs, &net))?;
+    let facts = facts((context, program), record, (rootfs, &net))?;
     let config = bundle::config(record, &facts, &look)?;
     let what = || format!("cannot write the bundle of container {}", record.id);
     let bundle = container.dir.join("bundle");
@@ -148,7 +148,11 @@ fn mount_root(container: &Container, record: &Record) -> Result<PathBuf> {
 }
 
 /// Looks at what the flags name.
-fn facts(context: &Context, record: &Record, (rootfs, net): (PathBuf, &NetPlan)) -> Result<Facts> {
+fn facts(
+    (context, program): (&Context, &Path),
+    record: &Record,
+    (rootfs, net): (PathBuf, &NetPlan),
+) -> Result<Facts> {
     let what = || format!("cannot open the root file system {}", rootfs.display());
     let root = fs::File::open(&rootfs).what(what)?;
     let options = Options::parse(&record.flags.isolation.security_opt)?;
@@ -164,7 +168,7 @@ fn facts(context: &Context, record: &Record, (rootfs, net): (PathBuf, &NetPlan))
         sysctls: net.sysctls.clone(),
         machine: Machine::current(),
         unified: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
-        own_program: own_program()?,
+        own_program: program.to_owned(),
         seccomp_profile: profile.transpose()?,
         apparmor: host.lsm.apparmor.then(default_apparmor).flatten(),
         host_devices: match record.flags.isolation.privileged {
@@ -194,12 +198,6 @@ fn hard_limits(may_raise: bool) -> Vec<(&'static str, u64)> {
     }
     let hard = |(name, number)| getrlimit(number).ok().map(|(_, hard)| (name, hard));
     LIMITS.into_iter().filter_map(hard).collect()
-}
-
-/// The file that is bind-mounted for `--init`: the program on disk, not the sealed image of it
-/// that runs here.
-fn own_program() -> Result<PathBuf> {
-    std::env::current_exe().what(|| "cannot find this program's own file".into())
 }
 
 /// Docker's profile, when it is loaded.

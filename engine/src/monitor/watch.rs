@@ -4,6 +4,7 @@
 mod turn;
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use libcontainer::sys::tty::{self, WinSize};
@@ -25,6 +26,8 @@ use crate::net;
 /// Everything that a monitor knows.
 pub(super) struct Monitor<'a> {
     context: &'a Context,
+    /// This program on disk.
+    program: &'a Path,
     container: Container,
     record: Record,
     state: State,
@@ -49,7 +52,7 @@ impl<'a> Monitor<'a> {
     /// # Errors
     /// The record is damaged; the log cannot be written.
     pub(super) fn new(
-        context: &'a Context,
+        (context, program): (&'a Context, &'a Path),
         container: Container,
         signals: OwnedFd,
     ) -> Result<Self> {
@@ -58,12 +61,17 @@ impl<'a> Monitor<'a> {
         let log = Log::open(log::path(&container.dir, &record.id), Settings::of(&record)?)?;
         make_private(&container.live)?;
         let listener = wire::listen(&container.live)?;
+        if state.status.is_live() {
+            // Its monitor was killed: nobody shall hear that it runs before it does.
+            state.lose();
+        }
         state.monitor = Some(own_id()?);
         state.stopped_by_user = false;
         state.restart_count = 0;
         let policy = Policy::parse(&record.flags.basics.restart)?;
         Ok(Self {
             context,
+            program,
             container,
             record,
             state,
@@ -141,7 +149,8 @@ impl<'a> Monitor<'a> {
         if self.state.init.take().is_some() {
             self.clear();
         }
-        let prepared = prepare::prepare(self.context, &self.container, &self.record)?;
+        let prepared =
+            prepare::prepare((self.context, self.program), &self.container, &self.record)?;
         let mut launched = launch::create(self.context, &self.record, &prepared)?;
         let netns = format!("/proc/{}/ns/net", launched.init.pid);
         let id = &self.record.id;
@@ -223,7 +232,7 @@ impl<'a> Monitor<'a> {
 }
 
 /// Only root may look at sockets and mounts.
-fn make_private(dir: &std::path::Path) -> Result<()> {
+fn make_private(dir: &Path) -> Result<()> {
     use crate::error::What;
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
