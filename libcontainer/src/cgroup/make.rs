@@ -136,7 +136,7 @@ fn directory(plan: &DirPlan, all: &CgroupPlan, made: &mut Made) -> Result<Dir> {
         made.reused_v2 |= plan.is_v2();
     }
     if unified {
-        must_take_processes(&dir, plan, all)?;
+        must_take_processes(&mount, &dir, plan, all)?;
     }
     if plan.controllers.iter().any(|c| c == "cpuset") {
         inherit_cpuset(&mount, plan).at(Step::Cgroup, on)?;
@@ -270,7 +270,7 @@ fn must_be_idle(dir: &Dir, plan: &DirPlan, all: &CgroupPlan) -> Result<()> {
 
 /// Below a threaded cgroup a new one takes no processes until it is threaded too (cgroups(7),
 /// "Thread mode"), and then has no memory or io controller.
-fn must_take_processes(dir: &Dir, plan: &DirPlan, all: &CgroupPlan) -> Result<()> {
+fn must_take_processes(mount: &Dir, dir: &Dir, plan: &DirPlan, all: &CgroupPlan) -> Result<()> {
     if plan.path.components().count() < 2 {
         return Ok(());
     }
@@ -279,15 +279,33 @@ fn must_take_processes(dir: &Dir, plan: &DirPlan, all: &CgroupPlan) -> Result<()
     let domain = |w: &&str| matches!(*w, "memory" | "io" | "hugetlb" | "rdma");
     let asked = all.writes.iter().map(|w| &*w.controller).find(domain);
     match (kind.trim(), asked) {
-        ("domain invalid" | "threaded" | "domain threaded", Some(controller)) => Err(Error::rule(
-            Step::Cgroup,
-            on(),
-            format!("cannot limit {controller}: the cgroup is {}", kind.trim()),
-        )
-        .hint("a threaded cgroup tree has no such controllers: choose another cgroupsPath")),
+        ("domain invalid" | "threaded" | "domain threaded", Some(controller)) => {
+            let words = format!("cannot limit {controller}: the cgroup is {}", kind.trim());
+            let error = Error::rule(Step::Cgroup, on(), words);
+            Err(match occupied(mount, plan) {
+                Some(above) => error.hint(format!(
+                    "{} has processes of its own, so it hands no such controllers down: move them \
+                     into a sub-cgroup, or choose another cgroupsPath",
+                    above.display()
+                )),
+                None => error.hint(
+                    "a threaded cgroup tree has no such controllers: choose another cgroupsPath",
+                ),
+            })
+        }
         ("domain invalid", None) => dir.write("cgroup.type", "threaded").at(Step::Cgroup, on),
         _ => Ok(()),
     }
+}
+
+/// The nearest cgroup above, but the root, that has processes.
+fn occupied(mount: &Dir, plan: &DirPlan) -> Option<PathBuf> {
+    let named = plan.path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
+    let has = |above: &&Path| {
+        let processes = below(mount, above).and_then(|dir| dir.processes());
+        processes.is_ok_and(|processes| !processes.is_empty())
+    };
+    named.into_iter().find(has).map(|above| plan.mount.join(above))
 }
 
 /// A v1 cpuset takes no process before it has cpus and memory nodes: those of the cgroup above,

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 /// One line of a `mountinfo` file (proc_pid_mountinfo(5)).
 #[derive(Debug, Clone)]
@@ -81,6 +83,26 @@ pub fn eventually(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
         pause = (pause * 2).min(Duration::from_millis(20));
     }
     true
+}
+
+/// A file or directory bound over another until this is dropped: in the tests' own mount namespace.
+#[derive(Debug)]
+pub struct Covered(PathBuf);
+
+impl Covered {
+    /// Binds `with` over `what`.
+    #[must_use]
+    pub fn new(with: &Path, what: &Path) -> Self {
+        let none = None::<&str>;
+        mount(Some(with), what, none, MsFlags::MS_BIND, none).expect("a bind mount");
+        Self(what.to_owned())
+    }
+}
+
+impl Drop for Covered {
+    fn drop(&mut self) {
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
+    }
 }
 
 /// A process that holds namespaces of its own open until it is dropped.

@@ -11,6 +11,12 @@ fn file(c: &Container, file: &str) -> String {
     cgroup::read("cgroup2", &format!("/corten-{}", c.id()), file)
 }
 
+/// The message of a refusal, in a place that holds more than the container.
+fn refused(bundle: &Bundle) -> String {
+    bundle.write();
+    bundle.runtime().call(&bundle.words("create")).refused()
+}
+
 /// `memory`: limit, reservation, and swap without the limit in it.
 #[test]
 fn memory_limits_are_written() {
@@ -125,4 +131,118 @@ fn the_container_is_born_in_its_cgroup() {
     let c = Bundle::new().sleeper().create();
     let procs = file(&c, "cgroup.procs");
     assert_eq!(procs.trim(), c.pid().to_string());
+}
+
+/// Memory and swap together minus memory is what is left for swap; -1 is no limit, and so is memory without one.
+#[test]
+fn swap_is_what_the_total_leaves() {
+    need!(root, cgroup_v2, controller("memory"));
+    for (memory, wanted) in [
+        (json!({ "limit": 64 << 20 }), "max"),
+        (json!({ "limit": 64 << 20, "swap": 64 << 20 }), "0"),
+        (json!({ "limit": 64 << 20, "swap": 96 << 20 }), "33554432"),
+        (json!({ "limit": 64 << 20, "swap": -1 }), "max"),
+        (json!({ "limit": -1 }), "max"),
+    ] {
+        assert_eq!(file(&with("memory", memory.clone()), "memory.swap.max"), wanted, "{memory}");
+    }
+    let less = json!({ "limit": 64 << 20, "swap": 32 << 20 });
+    let message = Bundle::new().set("/linux/resources/memory", less).refused();
+    assert!(message.contains("memory+swap limit should be >= memory limit"), "{message}");
+}
+
+/// `memory.oom.group`: a container that lacks memory dies whole, where otherwise one process does.
+#[test]
+fn a_container_dies_whole_for_lack_of_memory() {
+    need!(root, cgroup_v2, controller("memory"));
+    for (group, said) in [("0", "survived"), ("1", "")] {
+        let c = Bundle::new()
+            .set("/linux/resources/memory", json!({ "limit": 32 << 20, "swap": 32 << 20 }))
+            .set("/linux/resources/unified", json!({ "memory.oom.group": group }))
+            .sh("tail /dev/zero; echo survived")
+            .try_run();
+        assert_eq!(c.stdout().trim(), said, "memory.oom.group {group}");
+        assert_eq!(c.code(), if group == "1" { 137 } else { 0 }, "memory.oom.group {group}");
+    }
+}
+
+/// A weight goes to BFQ's file where there is one, else to iocost's on its scale; where there is neither the
+/// error says what the kernel needs.
+#[test]
+fn io_weights_are_written_where_the_kernel_has_them() {
+    need!(root, cgroup_v2, controller("io"));
+    let plain = Bundle::new().sleeper().create();
+    let dir = cgroup::dir("cgroup2", &format!("/corten-{}", plain.id()));
+    let weight = json!({ "weight": 500 });
+    if dir.join("io.bfq.weight").exists() {
+        assert!(file(&with("blockIO", weight), "io.bfq.weight").ends_with("500"));
+    } else if dir.join("io.weight").exists() {
+        assert_eq!(file(&with("blockIO", weight), "io.weight"), "default 4950");
+    } else {
+        let bundle = Bundle::new().set("/linux/resources/blockIO", weight);
+        bundle.write();
+        let output = bundle.runtime().call(&bundle.words("create"));
+        assert!(output.refused().contains("blockIO.weight"), "{output:?}");
+        assert!(output.stderr.contains("CONFIG_BFQ_GROUP_IOSCHED"), "{output:?}");
+    }
+}
+
+/// Controllers are handed down from the root to the cgroup above the container's.
+#[test]
+fn controllers_are_enabled_down_the_path() {
+    need!(root, cgroup_v2, controller("memory"));
+    let bundle = Bundle::new();
+    let top = format!("/corten-{}", bundle.id());
+    let place = bundle.place();
+    let c = bundle
+        .set("/linux/cgroupsPath", format!("{top}/a/b"))
+        .set("/linux/resources/memory", json!({ "limit": 64 << 20 }))
+        .sleeper()
+        .create();
+    for above in ["", "/a"] {
+        let enabled = cgroup::read("cgroup2", &format!("{top}{above}"), "cgroup.subtree_control");
+        assert!(enabled.split(' ').any(|c| c == "memory"), "{above}: {enabled}");
+    }
+    assert_eq!(cgroup::read("cgroup2", &format!("{top}/a/b"), "memory.max"), "67108864");
+    drop(c);
+    for above in [format!("{top}/a"), top] {
+        std::fs::remove_dir(cgroup::dir("cgroup2", &above)).unwrap();
+    }
+    drop(place);
+}
+
+/// A cgroup with processes hands no controllers down: what is below can be used, but not be limited.
+#[test]
+fn below_a_cgroup_with_processes_nothing_is_limited() {
+    need!(root, cgroup_v2, controller("memory"));
+    let outer = Bundle::new().sleeper().start();
+    let inner = format!("/corten-{}/inner", outer.id());
+    let below = || {
+        let bundle = Bundle::at(outer.place(), "-inner").sleeper();
+        bundle.unset("/linux/resources").set("/linux/cgroupsPath", inner.clone())
+    };
+    let limited = below().set("/linux/resources", json!({ "memory": { "limit": 64 << 20 } }));
+    limited.write();
+    let output = limited.runtime().call(&limited.words("create"));
+    assert!(output.refused().contains("cannot limit memory"), "{output:?}");
+    assert!(output.stderr.contains("has processes of its own"), "{output:?}");
+    let c = below().create();
+    assert_eq!(cgroup::of(&c.pid().to_string(), ""), inner);
+}
+
+/// In a threaded tree there is no controller for memory: said, not left out.
+#[test]
+fn a_threaded_tree_is_explained() {
+    need!(root, cgroup_v2, controller("memory"));
+    let bundle = Bundle::new();
+    let top = format!("/corten-{}", bundle.id());
+    let dir = cgroup::dir("cgroup2", &top);
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(dir.join("cgroup.type"), "threaded").unwrap();
+    let bundle = bundle
+        .set("/linux/cgroupsPath", format!("{top}/inner"))
+        .set("/linux/resources/memory", json!({ "limit": 64 << 20 }));
+    let message = refused(&bundle);
+    std::fs::remove_dir(&dir).unwrap();
+    assert!(message.contains("cannot limit memory: the cgroup is domain invalid"), "{message}");
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{MetadataExt, chown};
 
+use harness::host::Covered;
 use harness::{Bundle, Holder, host, need};
 use serde_json::json;
 
@@ -229,4 +230,82 @@ fn sysfs_of_the_hosts_network_is_readonly() {
     let options = c.value("mount")["options"].as_str().unwrap().to_owned();
     assert!(options.split(',').any(|o| o == "ro"), "{options}");
     assert_eq!(c.errno("create"), "EROFS");
+}
+
+/// A bundle with a volume: `file` belongs to 5:6, and so does `below/file` on a mount of its own.
+struct Volume {
+    bundle: Bundle,
+    source: std::path::PathBuf,
+    below: Covered,
+}
+
+impl Volume {
+    fn new() -> Self {
+        let bundle = Bundle::new();
+        let (source, other) = (bundle.outside("volume"), bundle.outside("other"));
+        let below = source.join("below");
+        for dir in [&below, &other] {
+            std::fs::create_dir_all(dir).unwrap();
+        }
+        for file in [source.join("file"), other.join("file")] {
+            std::fs::write(&file, "x").unwrap();
+            chown(&file, Some(5), Some(6)).unwrap();
+        }
+        let covered = Covered::new(&other, &below);
+        Self { bundle, source, below: covered }
+    }
+
+    /// The owners that the container sees, above and below: `5:6 5:6`.
+    fn owners(self, options: &[&str], first: Option<u32>) -> String {
+        let mut mount = json!({
+            "destination": "/volume", "source": self.source, "type": "bind", "options": options
+        });
+        if let Some(first) = first {
+            let map = json!([{ "containerID": 0, "hostID": first, "size": 65536 }]);
+            mount["uidMappings"] = map.clone();
+            mount["gidMappings"] = map;
+        }
+        let questions = ["stat", "/volume/file", "--", "stat", "/volume/below/file"];
+        let place = self.bundle.place();
+        let c = self.bundle.push("/mounts", mount).probe(questions).run();
+        let owner = |file: &str| {
+            let stat = c.value(&format!("stat {file}"));
+            format!("{}:{}", stat["uid"], stat["gid"])
+        };
+        let seen = format!("{} {}", owner("/volume/file"), owner("/volume/below/file"));
+        drop(self.below);
+        drop(place);
+        seen
+    }
+
+    fn in_user_namespace(mut self) -> Self {
+        self.bundle = self.bundle.user_namespace();
+        self
+    }
+}
+
+/// `idmap` maps the mount, `ridmap` what is below it too; without mappings it is the container's that count.
+#[test]
+fn idmaps_are_recursive_when_asked() {
+    need!(root, user_namespace);
+    let seen = |option| Volume::new().in_user_namespace().owners(&["rbind", option], None);
+    assert_eq!(seen("ridmap"), "5:6 5:6");
+    assert_eq!(seen("idmap"), "5:6 65534:65534");
+    assert_eq!(seen("rprivate"), "65534:65534 65534:65534");
+}
+
+/// A mount's own mappings need not be the container's: what comes out is seen through the container's.
+#[test]
+fn a_mount_has_mappings_of_its_own() {
+    need!(root, user_namespace);
+    let seen = Volume::new().in_user_namespace().owners(&["rbind", "ridmap"], Some(100_010));
+    assert_eq!(seen, "15:16 15:16");
+    // Mappings without a word map that mount.
+    let seen = Volume::new().in_user_namespace().owners(&["rbind"], Some(100_010));
+    assert_eq!(seen, "15:16 65534:65534");
+    // Without a user namespace they are seen as they come out.
+    let seen = Volume::new().owners(&["rbind", "ridmap"], Some(1000));
+    assert_eq!(seen, "1005:1006 1005:1006");
+    let seen = Volume::new().owners(&["rbind", "idmap"], Some(1000));
+    assert_eq!(seen, "1005:1006 5:6");
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use harness::host::{built, eventually};
+use harness::host::{Covered, built, eventually};
 use harness::{Bundle, cgroup, host, need};
 use serde_json::json;
 
@@ -93,23 +93,6 @@ fn processes_are_killed_without_cgroup_kill() {
     assert!(eventually(Duration::from_secs(10), || pids.lines().all(dead)), "{pids}");
     drop(covered);
     c.delete(&[]);
-}
-
-/// A read-only file over another until this is dropped; the tests have a mount namespace of their own.
-struct Covered(std::path::PathBuf);
-
-impl Covered {
-    fn new(with: &std::path::Path, what: &std::path::Path) -> Self {
-        use nix::mount::{MsFlags, mount};
-        mount(Some(with), what, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
-        Self(what.to_owned())
-    }
-}
-
-impl Drop for Covered {
-    fn drop(&mut self) {
-        nix::mount::umount2(&self.0, nix::mount::MntFlags::MNT_DETACH).unwrap();
-    }
 }
 
 /// A kernel without time namespaces refuses them by name.
