@@ -86,7 +86,8 @@ fn rmi_killed_anywhere_removes_the_image_or_leaves_it_whole() {
         let store = lab.store();
         match store.image("app:1") {
             Ok(image) => {
-                assert!(store.layers(&image).is_ok() && lab.try_pier("save app:1").status.success())
+                let saved = lab.try_pier("save app:1").status.success();
+                assert!(saved && store.layers(&image).is_ok());
             }
             Err(error) => assert_eq!(error.to_string(), "no such image: app:1"),
         }

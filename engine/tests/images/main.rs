@@ -10,6 +10,9 @@
 )]
 
 mod crash;
+#[path = "../../fuzz/entry.rs"]
+mod entry;
+mod fuzz;
 mod hostile;
 mod judges;
 mod lab;

@@ -102,7 +102,7 @@ fn prune_removes_what_has_no_name_or_no_container() {
     }
     let lab = Lab::new();
     let [base, top] = colourful();
-    let old = lab.load("app:1", &[base.clone()]);
+    let old = lab.load("app:1", std::slice::from_ref(&base));
     let new = lab.load("app:1", &[base, top]);
     assert_eq!(lab.pier("images -q --no-trunc -f dangling=true"), format!("{old}\n"));
     let asked = lab.pier("image prune");
