@@ -278,12 +278,10 @@ fn state(plan: &Plan, intent: &Intent, init: ProcessId, cgroup: &Cgroup) -> Resu
     state.cgroup = Some(cgroup.record().clone());
     state.annotations.clone_from(&plan.annotations);
     state.own_pid_namespace = plan.namespaces.is_new(Kind::Pid);
-    state.namespaces = Kind::ALL
-        .iter()
-        .map(|kind| {
-            (kind.spec_name().to_owned(), format!("/proc/{pid}/ns/{}", kind.proc_name()).into())
-        })
-        .collect();
+    state.namespaces.extend(Kind::ALL.iter().map(|kind| {
+        let path = format!("/proc/{pid}/ns/{}", kind.proc_name());
+        (kind.spec_name().to_owned(), path.into())
+    }));
     state.start_hooks = !plan.hooks.start_container.is_empty();
     state.program = plan.process.as_ref().map(ProcessPlan::name);
     state.poststart.clone_from(&plan.hooks.poststart);

@@ -108,10 +108,10 @@ impl CgroupLayout {
     /// The layout of a v1 host, from the texts of `/proc/self/cgroup` and `/proc/self/mountinfo`.
     fn legacy(membership: &str, mountinfo: &str) -> Self {
         let mounts: Vec<Mount<'_>> = mountinfo.lines().filter_map(Mount::parse).collect();
-        let mut hierarchies: Vec<Hierarchy> =
-            Member::all(membership).filter_map(|member| member.mounted(&mounts)).collect();
+        let members = Member::all(membership).filter_map(|member| member.mounted(&mounts));
+        let (last, mut hierarchies): (Vec<_>, Vec<_>) = members.partition(Hierarchy::is_v2);
         // The v2 line comes last, whatever the kernel's order.
-        hierarchies.sort_by_key(Hierarchy::is_v2);
+        hierarchies.extend(last);
         let v2 = hierarchies.iter().any(Hierarchy::is_v2);
         let v1 = hierarchies.iter().any(|h| !h.is_v2());
         let mode = match (v1, v2) {

@@ -225,7 +225,9 @@ fn no_new_privileges(process: &oci_spec::runtime::Process) -> bool {
 }
 
 fn annotations(spec: &Spec) -> BTreeMap<String, String> {
-    spec.oci.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
+    let mut all = BTreeMap::new();
+    all.extend(spec.oci.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
+    all
 }
 
 fn tree(
@@ -236,9 +238,10 @@ fn tree(
     cgroup: &cgroup::CgroupPlan,
 ) -> Result<mounts::Mounts> {
     let facts = cgroup_mounts(host, options, namespaces, cgroup);
-    let with_socket = options.notify_socket.as_ref().map(|_| notify_mount(&spec.oci, options));
+    let socket = options.notify_socket.as_ref().map(|_| notify_mount(options));
     mounts::build(&mounts::Request {
-        spec: with_socket.as_ref().unwrap_or(&spec.oci),
+        spec: &spec.oci,
+        last: socket.as_ref(),
         rootfs: &rootfs(spec, options)?,
         bundle: &options.bundle,
         mount_namespace: namespaces.has(Kind::Mount),
@@ -249,8 +252,8 @@ fn tree(
     })
 }
 
-/// The configuration with the directory of the readiness socket mounted, after everything else.
-fn notify_mount(oci: &oci_spec::runtime::Spec, options: &Options) -> oci_spec::runtime::Spec {
+/// The directory of the readiness socket.
+fn notify_mount(options: &Options) -> oci_spec::runtime::Mount {
     let mut mount = oci_spec::runtime::Mount::default();
     let dir = notify::host_dir(&options.state_root.join(&options.id));
     mount
@@ -258,11 +261,7 @@ fn notify_mount(oci: &oci_spec::runtime::Spec, options: &Options) -> oci_spec::r
         .set_typ(Some("bind".into()))
         .set_source(Some(dir))
         .set_options(Some(notify::MOUNT_OPTIONS.map(str::to_owned).to_vec()));
-    let mut oci = oci.clone();
-    let mut mounts = oci.mounts().clone().unwrap_or_default();
-    mounts.push(mount);
-    oci.set_mounts(Some(mounts));
-    oci
+    mount
 }
 
 /// What a mount of type `cgroup` has to know.

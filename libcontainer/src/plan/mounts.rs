@@ -18,7 +18,7 @@ pub mod op;
 use std::ffi::CString;
 use std::path::Path;
 
-use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Root, Spec};
+use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Mount, Root, Spec};
 use serde::Serialize;
 
 pub use bind::{Bind, IdMap, UserNamespace};
@@ -35,6 +35,8 @@ use crate::error::{Error, Result, Step};
 pub struct Request<'a> {
     /// The configuration.
     pub spec: &'a Spec,
+    /// A mount of our own, after all others.
+    pub last: Option<&'a Mount>,
     /// Absolute, canonical path of the root file system on the host.
     pub rootfs: &'a Path,
     /// Absolute path of the bundle: relative bind sources are below it.
@@ -106,7 +108,7 @@ pub fn build(request: &Request<'_>) -> Result<Mounts> {
     let container = container_user_namespace(spec)?;
     let context = op::Context { request, label: label.as_deref(), container: container.as_ref() };
     let mut list = Vec::new();
-    for (index, mount) in spec.mounts().iter().flatten().enumerate() {
+    for (index, mount) in spec.mounts().iter().flatten().chain(request.last).enumerate() {
         let op = op::build(&context, mount, &mut notes).map_err(|error| name(error, index))?;
         list.push(op);
     }

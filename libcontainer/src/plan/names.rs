@@ -58,7 +58,7 @@ pub fn names(spec: &Spec) -> Names {
 pub fn sysctls(linux: Option<&Linux>) -> Result<Vec<Sysctl>> {
     let asked = linux.and_then(|linux| linux.sysctl().as_ref());
     let mut all: Vec<_> = asked.into_iter().flatten().collect();
-    all.sort();
+    all.sort_unstable();
     let sysctl = |(name, value): (&String, &String)| {
         let path = CString::new(format!("sys/{}", file(name)))
             .map_err(|_| Error::rule(Step::CheckConfig, "linux.sysctl", "has a NUL byte"))?;

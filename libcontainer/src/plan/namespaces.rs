@@ -176,8 +176,8 @@ pub fn build(linux: Option<&Linux>) -> Result<NamespacePlan> {
             }),
         }
     }
-    plan.new.sort_by_key(|kind| Kind::ALL.iter().position(|other| other == kind));
-    plan.join.sort_by_key(|join| Kind::ALL.iter().position(|other| *other == join.kind));
+    plan.new.sort_unstable_by_key(|kind| Kind::ALL.iter().position(|other| other == kind));
+    plan.join.sort_unstable_by_key(|join| Kind::ALL.iter().position(|other| *other == join.kind));
     plan.time_offsets = time_offsets(linux);
     let for_children = |join: &Join| matches!(join.kind, Kind::User | Kind::Pid | Kind::Time);
     // In a new user namespace nobody may enter what the host's owns: that comes before.
@@ -191,7 +191,7 @@ pub fn build(linux: Option<&Linux>) -> Result<NamespacePlan> {
 /// One line per clock, as `/proc/PID/timens_offsets` wants them (time_namespaces(7)).
 fn time_offsets(linux: &Linux) -> Vec<u8> {
     let mut clocks: Vec<_> = linux.time_offsets().iter().flatten().collect();
-    clocks.sort_by_key(|(clock, _)| clock.as_str());
+    clocks.sort_unstable_by_key(|(clock, _)| clock.as_str());
     let mut lines = String::new();
     for (clock, offset) in clocks {
         let (secs, nanosecs) = (offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0));

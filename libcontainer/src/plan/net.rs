@@ -51,7 +51,7 @@ pub fn build(linux: Option<&Linux>, namespaces: &NamespacePlan, rootless: bool) 
         let name = device.name().as_deref().filter(|name| !name.is_empty()).unwrap_or(host);
         devices.push(NetDevice { host: host.clone(), name: name.to_owned() });
     }
-    devices.sort_by(|a, b| a.host.cmp(&b.host));
+    devices.sort_unstable_by(|a, b| a.host.cmp(&b.host));
     if !devices.is_empty() {
         if !namespaces.has(Kind::Network) {
             return Err(broken("", "unable to move network devices without a NET namespace")

@@ -32,7 +32,7 @@ impl Serialize for CapSets {
         let names = |mask: u64| -> Vec<String> {
             let all = caps::all().into_iter();
             let mut named: Vec<_> = all.filter(|cap| mask & cap.bitmask() != 0).collect();
-            named.sort_by_key(caps::Capability::index);
+            named.sort_unstable_by_key(caps::Capability::index);
             named.iter().map(ToString::to_string).collect()
         };
         serializer.collect_map([
@@ -152,7 +152,7 @@ fn number(name: &str) -> Option<u8> {
 
 fn names(mask: u64) -> Vec<String> {
     let mut all: Vec<_> = caps::all().into_iter().filter(|cap| mask & cap.bitmask() != 0).collect();
-    all.sort_by_key(caps::Capability::index);
+    all.sort_unstable_by_key(caps::Capability::index);
     all.iter().map(ToString::to_string).collect()
 }
 

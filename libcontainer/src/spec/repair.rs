@@ -34,7 +34,7 @@ pub(super) fn repair(config: &mut Value) -> Notes {
     for apply in REPAIRS {
         apply(config, &mut notes);
     }
-    notes.unknown_capabilities.sort();
+    notes.unknown_capabilities.sort_unstable();
     notes.unknown_capabilities.dedup();
     notes
 }

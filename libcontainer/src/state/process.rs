@@ -4,8 +4,10 @@
 //! unique. Signals go through a pidfd that was opened before the comparison, so that no reuse can
 //! come in between.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +92,21 @@ pub(crate) fn has_ended(pidfd: &OwnedFd) -> io::Result<bool> {
     Ok(fd::poll(&mut [PollFd::new(pidfd.as_fd(), libc::POLLIN)], 0)? > 0)
 }
 
+/// The parent of the process that has `pid` now.
+///
+/// # Errors
+/// There is no such process.
+pub(crate) fn parent(pid: i32) -> io::Result<i32> {
+    Stat::of(pid).map(|stat| stat.parent)
+}
+
+/// Device and inode of a namespace of the process that has `pid` now, by its name in `/proc`;
+/// `None` where we may not look.
+pub(crate) fn namespace(pid: i32, name: &str) -> Option<(u64, u64)> {
+    let meta = fs::metadata(format!("/proc/{pid}/ns/{name}")).ok()?;
+    Some((meta.dev(), meta.ino()))
+}
+
 fn boot_id() -> Result<String> {
     const PATH: &str = "/proc/sys/kernel/random/boot_id";
     let text = read_proc(PATH).at(Step::State, || PATH)?;
@@ -99,6 +116,7 @@ fn boot_id() -> Result<String> {
 /// What we need of `/proc/PID/stat`.
 struct Stat {
     is_zombie: bool,
+    parent: i32,
     start_time: u64,
 }
 
@@ -114,8 +132,9 @@ impl Stat {
         let (_, fields) = text.rsplit_once(") ")?;
         let mut fields = fields.split_ascii_whitespace();
         let state = fields.next()?;
-        let start_time = fields.nth(18)?.parse().ok()?;
-        Some(Self { is_zombie: matches!(state, "Z" | "X"), start_time })
+        let parent = fields.next()?.parse().ok()?;
+        let start_time = fields.nth(17)?.parse().ok()?;
+        Some(Self { is_zombie: matches!(state, "Z" | "X"), parent, start_time })
     }
 }
 
@@ -129,7 +148,8 @@ mod tests {
         let tail = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 20";
         for name in ["sh", "a) Z 1 2", "((", ") ", "x\ny"] {
             let stat = Stat::parse(&format!("12 ({name}) {tail}")).unwrap();
-            assert_eq!((stat.is_zombie, stat.start_time), (false, 777), "{name}");
+            let found = (stat.is_zombie, stat.parent, stat.start_time);
+            assert_eq!(found, (false, 1, 777), "{name}");
         }
         assert!(Stat::parse("").is_none() && Stat::parse("1 (x) S 1 2").is_none());
     }
@@ -157,7 +177,7 @@ mod tests {
         // Not UTF-8, and it looks like the end of a zombie.
         let name = std::ffi::OsString::from_vec(b"x\xff) Z 1 \n".to_vec());
         let dir = std::env::temp_dir().join(format!("corten-comm-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
+        fs::create_dir_all(&dir).unwrap();
         // Not by us: another test's child would hold the file open for writing for a moment (`ETXTBSY`).
         let copied = Command::new("cp").arg("/bin/sleep").arg(dir.join(&name)).status();
         assert!(copied.unwrap().success());
@@ -166,7 +186,7 @@ mod tests {
         assert!(id.is_alive());
         child.kill().unwrap();
         child.wait().unwrap();
-        std::fs::remove_dir_all(&dir).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

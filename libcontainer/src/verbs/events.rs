@@ -1,15 +1,15 @@
 //! `events`: statistics of a container, once or again and again, and word of kills for lack of
 //! memory.
 
+use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
-
-use procfs::process::Process;
 
 use crate::cgroup::stats::{NetworkInterface, Stats};
 use crate::cgroup::{Cgroup, OomWatch};
 use crate::error::{At, Error, Result, Step, errno_words};
-use crate::state::{State, Status, Store};
+use crate::state::{State, Status, Store, process};
+use crate::sys::clone;
 use crate::sys::fd::{self, PollFd};
 
 /// What is told of a container.
@@ -107,29 +107,36 @@ fn of(state: &State) -> Result<Stats> {
 /// Interfaces of a process that has a network namespace of its own; `None` where it is ours, or
 /// where that cannot be seen.
 fn interfaces(pid: i32) -> Option<Vec<NetworkInterface>> {
-    let namespace = |process: &Process| {
-        let all = process.namespaces().ok()?.0;
-        all.get(std::ffi::OsStr::new("net")).map(|net| (net.device_id, net.identifier))
-    };
-    let (theirs, ours) = (Process::new(pid).ok()?, Process::myself().ok()?);
-    if namespace(&theirs)? == namespace(&ours)? {
+    if process::namespace(pid, "net")? == process::namespace(clone::getpid(), "net")? {
         return None;
     }
-    let of = |(name, counters): (String, procfs::net::DeviceStatus)| NetworkInterface {
-        name,
-        rx_bytes: counters.recv_bytes,
-        rx_packets: counters.recv_packets,
-        rx_errors: counters.recv_errs,
-        rx_dropped: counters.recv_drop,
-        tx_bytes: counters.sent_bytes,
-        tx_packets: counters.sent_packets,
-        tx_errors: counters.sent_errs,
-        tx_dropped: counters.sent_drop,
-    };
-    let all = theirs.dev_status().ok()?.into_iter().filter(|(name, _)| name != "lo");
-    let mut all: Vec<_> = all.map(of).collect();
-    all.sort_by(|a, b| a.name.cmp(&b.name));
+    let text = fs::read_to_string(format!("/proc/{pid}/net/dev")).ok()?;
+    let all = text.lines().filter_map(interface).filter(|one| one.name != "lo");
+    let mut all: Vec<_> = all.collect();
+    all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Some(all)
+}
+
+/// A line of proc_pid_net(5), `dev`: a name, a colon, eight counters of what was received and
+/// eight of what was sent. The two lines of headings are none.
+fn interface(line: &str) -> Option<NetworkInterface> {
+    let (name, counters) = line.rsplit_once(':')?;
+    let counters: Vec<u64> = counters.split_whitespace().map_while(|n| n.parse().ok()).collect();
+    let [rx_bytes, rx_packets, rx_errors, rx_dropped, _, _, _, _, sent @ ..] = &*counters else {
+        return None;
+    };
+    let [tx_bytes, tx_packets, tx_errors, tx_dropped, ..] = sent else { return None };
+    Some(NetworkInterface {
+        name: name.trim().to_owned(),
+        rx_bytes: *rx_bytes,
+        rx_packets: *rx_packets,
+        rx_errors: *rx_errors,
+        rx_dropped: *rx_dropped,
+        tx_bytes: *tx_bytes,
+        tx_packets: *tx_packets,
+        tx_errors: *tx_errors,
+        tx_dropped: *tx_dropped,
+    })
 }
 
 /// What has happened.
@@ -149,4 +156,22 @@ fn wait(init: &OwnedFd, watch: Option<&OomWatch>, until: Instant) -> Result<Read
     fd::poll(&mut fds, left).at(Step::Events, || "poll")?;
     let is_ready = |at: usize| fds.get(at).is_some_and(|fd| fd.revents() != 0);
     Ok(Ready { ended: is_ready(0), oom: is_ready(1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_counters_is_an_interface() {
+        let line = "  eth0:1 2 3 4 5 6 7 8 11 12 13 14 15 16 17 18";
+        let one = interface(line).unwrap();
+        let received = (one.rx_bytes, one.rx_packets, one.rx_errors, one.rx_dropped);
+        let sent = (one.tx_bytes, one.tx_packets, one.tx_errors, one.tx_dropped);
+        assert_eq!((&*one.name, received, sent), ("eth0", (1, 2, 3, 4), (11, 12, 13, 14)));
+        let headings = ["Inter-|   Receive                 |  Transmit", " face |bytes    packets"];
+        for other in headings.into_iter().chain(["eth0: 1 2 3", "eth0: a"]) {
+            assert!(interface(other).is_none(), "{other}");
+        }
+    }
 }

@@ -1,14 +1,12 @@
 //! `ps`: the processes of a container, by their pids in our pid namespace.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::fs;
 use std::io;
-
-use procfs::process::{Process, all_processes};
 
 use crate::cgroup::Cgroup;
 use crate::error::{At, Error, Result, Step};
-use crate::state::{State, Store};
+use crate::state::{State, Store, process};
 
 /// Every process of container `id`: those of its cgroup and its sub-cgroups. Empty once it has
 /// stopped.
@@ -36,7 +34,7 @@ fn without_cgroup(state: &State) -> Result<Vec<i32>> {
     if !state.init.is_alive() {
         return Ok(Vec::new());
     }
-    let seen = processes().map_err(io::Error::other).at(Step::Ps, || "/proc")?;
+    let seen = processes().at(Step::Ps, || "/proc")?;
     let Some(init) = seen.iter().find(|seen| seen.pid == state.init.pid) else {
         return Ok(Vec::new());
     };
@@ -69,13 +67,15 @@ struct Seen {
 }
 
 /// Every process that does not end while it is looked at.
-fn processes() -> procfs::ProcResult<Vec<Seen>> {
-    let look = |process: Process| {
-        let stat = process.stat().ok()?;
-        let namespaces = process.namespaces().ok();
-        let namespace = namespaces
-            .and_then(|all| all.0.get(OsStr::new("pid")).map(|ns| (ns.device_id, ns.identifier)));
-        Some(Seen { pid: stat.pid, parent: stat.ppid, namespace })
-    };
-    Ok(all_processes()?.filter_map(|process| look(process.ok()?)).collect())
+fn processes() -> io::Result<Vec<Seen>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let pid = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        let seen = pid.and_then(|pid| {
+            let parent = process::parent(pid).ok()?;
+            Some(Seen { pid, parent, namespace: process::namespace(pid, "pid") })
+        });
+        all.extend(seen);
+    }
+    Ok(all)
 }

@@ -93,7 +93,7 @@ fn split(line: &str) -> (Option<&str>, &str) {
 }
 
 fn unquoted(scalar: &str) -> String {
-    match serde_json::from_str::<String>(scalar) {
+    match serde_json::from_slice::<String>(scalar.as_bytes()) {
         // What would be lost or mistaken in plain text keeps its quotes.
         Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => text,
         _ => scalar.to_owned(),

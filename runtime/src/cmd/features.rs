@@ -81,7 +81,7 @@ fn seccomp() -> Value {
 fn collect() -> Features {
     let enabled = |enabled: bool| json!({ "enabled": enabled });
     let mut capabilities: Vec<_> = caps::all().into_iter().collect();
-    capabilities.sort_by_key(caps::Capability::index);
+    capabilities.sort_unstable_by_key(caps::Capability::index);
     Features {
         oci_version_min: version::SPEC_MIN,
         oci_version_max: version::SPEC,

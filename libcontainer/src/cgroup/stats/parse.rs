@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
-use procfs::parse_pressure_record;
-
 use super::{Psi, PsiData, RdmaEntry};
 use crate::cgroup::fs::{Dir, is_gone};
 
@@ -43,7 +41,12 @@ pub(super) fn table(dir: &Dir, file: &str) -> io::Result<BTreeMap<String, u64>> 
         let (key, number) = line.split_once(' ')?;
         Some((key.to_owned(), value(number.trim())?))
     };
-    text.lines().map(|line| entry(line).ok_or_else(|| malformed(file, line))).collect()
+    let mut all = BTreeMap::new();
+    for line in text.lines() {
+        let (key, number) = entry(line).ok_or_else(|| malformed(file, line))?;
+        all.insert(key, number);
+    }
+    Ok(all)
 }
 
 /// Numbers with blanks between.
@@ -80,11 +83,18 @@ pub(super) fn psi(dir: &Dir, file: &str) -> io::Result<Option<Psi>> {
             Some("full") => &mut psi.full,
             _ => continue,
         };
-        let record = parse_pressure_record(line).map_err(|_| malformed(file, line))?;
-        let (avg10, avg60, avg300) = (record.avg10, record.avg60, record.avg300);
-        *to = PsiData { avg10, avg60, avg300, total: record.total };
+        *to = psi_line(line).ok_or_else(|| malformed(file, line))?;
     }
     Ok(Some(psi))
+}
+
+/// `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`.
+fn psi_line(line: &str) -> Option<PsiData> {
+    let value =
+        |key: &str| line.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+    let share = |key: &str| value(key)?.parse().ok();
+    let (avg10, avg60, avg300) = (share("avg10")?, share("avg60")?, share("avg300")?);
+    Some(PsiData { avg10, avg60, avg300, total: value("total")?.parse().ok()? })
 }
 
 /// `rdma.max` or `rdma.current`: `mlx5_0 hca_handle=2 hca_object=max`.

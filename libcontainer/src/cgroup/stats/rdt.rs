@@ -134,7 +134,7 @@ impl IntelRdt {
             for entry in fs::read_dir(monitor.join("mon_data"))? {
                 nodes.push(entry?.path());
             }
-            nodes.sort();
+            nodes.sort_unstable();
         }
         let optional = |node: &Path, name: &str| {
             if has(name) { number(&node.join(name)) } else { Ok(0) }

@@ -101,6 +101,7 @@ impl Scene {
         let rootfs = self.path("rootfs");
         let mut request = Request {
             spec: &spec,
+            last: None,
             rootfs: &rootfs,
             bundle: &self.dir,
             mount_namespace: true,

@@ -207,7 +207,7 @@ pub(super) fn unit(
     let annotations = spec.oci.annotations().iter().flatten();
     let mut own: Vec<_> =
         annotations.filter_map(|(key, text)| Some((key.strip_prefix(ANNOTATION)?, text))).collect();
-    own.sort();
+    own.sort_unstable();
     for (key, text) in own {
         all.push(annotation(key, text)?);
     }

@@ -1,8 +1,6 @@
 //! The words of cgroup v1 (kernel: Documentation/admin-guide/cgroup-v1/), and the checks of values
 //! that both versions share.
 
-use std::collections::BTreeMap;
-
 use oci_spec::runtime::{
     LinuxBlockIo, LinuxCpu, LinuxHugepageLimit, LinuxMemory, LinuxNetwork, LinuxResources,
 };
@@ -296,7 +294,8 @@ fn network(network: &LinuxNetwork, out: &mut Words<'_>) -> Result<()> {
 /// The same file on both versions, by device name so that plans compare.
 pub(super) fn rdma(resources: &LinuxResources, out: &mut Words<'_>) -> Result<()> {
     const FIELD: &str = "linux.resources.rdma";
-    let devices: BTreeMap<_, _> = resources.rdma().iter().flatten().collect();
+    let mut devices: Vec<_> = resources.rdma().iter().flatten().collect();
+    devices.sort_unstable_by_key(|(device, _)| device.as_str());
     for (device, limits) in devices {
         let handles = limits.hca_handles().map(|n| format!(" hca_handle={n}"));
         let objects = limits.hca_objects().map(|n| format!(" hca_object={n}"));

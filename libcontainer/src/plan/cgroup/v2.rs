@@ -5,7 +5,7 @@
 //! error", config-linux.md, "Unified"), which is also what crun does; values that ask for nothing
 //! (`-1`, `0`, `false`) are not.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use oci_spec::runtime::{
     LinuxBlockIo, LinuxCpu, LinuxHugepageLimit, LinuxMemory, LinuxResources, LinuxThrottleDevice,
@@ -248,7 +248,8 @@ fn hugetlb(limits: &[LinuxHugepageLimit], out: &mut Words<'_>) -> Result<()> {
 /// A key is a file *name* (GHSA-5g49-rx9x-qfc6): one with a slash is refused here, and
 /// `crate::cgroup` opens nothing outside of the container's directory anyway.
 fn unified(files: &HashMap<String, String>, out: &mut Words<'_>) -> Result<()> {
-    let sorted: BTreeMap<_, _> = files.iter().collect();
+    let mut sorted: Vec<_> = files.iter().collect();
+    sorted.sort_unstable();
     for (key, value) in sorted {
         let wrong =
             |words: &str| Err(out_of_range(&format!("linux.resources.unified {key:?}"), words));

@@ -26,6 +26,7 @@ impl Case<'_> {
         let spec: Spec = serde_json::from_str(&text).unwrap();
         let mut request = Request {
             spec: &spec,
+            last: None,
             rootfs: Path::new("/b/rootfs"),
             bundle: Path::new("/b"),
             mount_namespace: true,

@@ -198,7 +198,7 @@ struct Found {
 }
 
 fn source(name: &str, text: &str) -> Result<Found> {
-    let linux = serde_json::from_str::<Config<IgnoredAny>>(text);
+    let linux = serde_json::from_slice::<Config<IgnoredAny>>(text.as_bytes());
     if linux.is_ok_and(|config| config.linux.is_some()) {
         let config: Config<Linux> = parse(name, text)?;
         let found = config.linux.and_then(|linux| linux.seccomp);
@@ -217,7 +217,8 @@ fn source(name: &str, text: &str) -> Result<Found> {
 }
 
 fn parse<T: DeserializeOwned>(name: &str, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|fault| {
+    // As everywhere: a reader of another kind would be all of serde once more.
+    serde_json::from_slice(text.as_bytes()).map_err(|fault| {
         let on = format!("{name}:{}:{}", fault.line(), fault.column());
         let words = fault.to_string();
         let words = words.split(" at line ").next().unwrap_or_default().to_owned();
