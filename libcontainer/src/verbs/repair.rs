@@ -28,8 +28,10 @@ const YOUNG: Duration = Duration::from_secs(1);
 
 /// What there is below an id.
 enum Kind {
-    /// A container, or a `create` at work.
+    /// A container.
     Alive,
+    /// A `create` at work, which may have files of its own in there.
+    Making,
     /// Its init has ended; it waits for `delete`.
     Stopped,
     /// `create` was killed; or `state.json` is damaged, and nothing of the container runs.
@@ -98,7 +100,7 @@ fn container(store: &Store, id: &str, repair: bool, found: &mut Vec<Finding>) {
             let what = format!("{}: temporary files of a killed command", dir.display());
             found.push(removed("temporary-file", what, repair, || files(store, id)));
         }
-        Kind::Alive => {}
+        Kind::Alive | Kind::Making => {}
         Kind::Stopped => {
             let fix = format!("corten --root {} delete {id}", store.root().display());
             let what = format!("container {id} has stopped and is not deleted");
@@ -162,7 +164,7 @@ fn classify(store: &Store, id: &str, wait: bool) -> Result<Kind> {
     Ok(match store.find(id)? {
         Found::Published(state) if state.init.is_alive() => Kind::Alive,
         Found::Published(_) => Kind::Stopped,
-        Found::Unfinished(intent, _) if intent.owner.is_alive() => Kind::Alive,
+        Found::Unfinished(intent, _) if intent.owner.is_alive() => Kind::Making,
         Found::Unfinished(intent, init) => Kind::Dead("crashed-create", Some(intent), init),
         Found::Damaged { init, .. } if running(&init) => {
             Kind::Unknown("its state is damaged, and its init runs".to_owned())
@@ -170,7 +172,7 @@ fn classify(store: &Store, id: &str, wait: bool) -> Result<Kind> {
         Found::Damaged { why, intent, init } => match &intent {
             // A later version of us may have written records that we cannot read.
             None => Kind::Unknown(format!("its state cannot be read: {why}")),
-            Some(intent) if intent.owner.is_alive() => Kind::Alive,
+            Some(intent) if intent.owner.is_alive() => Kind::Making,
             Some(known) if is_over(known, init.is_some())? => {
                 Kind::Dead("damaged-state", intent, init)
             }
@@ -183,7 +185,7 @@ fn classify(store: &Store, id: &str, wait: bool) -> Result<Kind> {
                     thread::sleep(YOUNG);
                     return classify(store, id, false);
                 }
-                None | Some(true) => Kind::Alive,
+                None | Some(true) => Kind::Making,
                 Some(false) if is_bare(&dir)? => Kind::Dead("crashed-create", None, None),
                 Some(false) => Kind::Unknown("it has no record that can be read".to_owned()),
             }
@@ -250,6 +252,9 @@ fn remove_bare(dir: &Path, _held: &Lock) -> Result<()> {
 
 fn files(store: &Store, id: &str) -> Result<Vec<String>> {
     let _lock = store.lock(id)?;
+    if !matches!(classify(store, id, false)?, Kind::Alive | Kind::Stopped) {
+        return Err(Error::rule(Step::State, id, "it is being made anew"));
+    }
     for file in stale_files(&store.dir(id)?) {
         match fs::remove_file(&file) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
