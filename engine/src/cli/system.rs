@@ -4,6 +4,7 @@ use super::{Verb, verb};
 use crate::system::check::{CheckArgs, check};
 use crate::system::df::{DfArgs, df};
 use crate::system::info::{InfoArgs, info};
+use crate::system::prune::{PruneArgs, prune};
 use crate::system::version::{COMMIT, VERSION, VersionArgs, version};
 
 /// Rows of this group.
@@ -11,6 +12,7 @@ pub(super) static VERBS: &[Verb] = &[
     verb!(["check", "system check"], CheckArgs, check, "Say what the host lacks, and repair"),
     verb!(["info", "system info"], InfoArgs, info, "Show all about engine and host"),
     verb!(["system df"], DfArgs, df, "Show what takes room on the disk"),
+    verb!(["system prune"], PruneArgs, prune, "Remove what nobody uses"),
     verb!(["version", "system version"], VersionArgs, version, "Show which build this is"),
 ];
 

@@ -161,6 +161,12 @@ fn df_info_and_check_tell_what_is_there() {
     assert!(df.contains("\nLocal Volumes   1         0 "), "{df}");
     let counts = pier.good("info -f {{.Containers}}/{{.ContainersStopped}}/{{.Driver}}");
     assert_eq!(counts, "1/1/overlay\n");
+    let pruned = pier.good("system prune -f --volumes");
+    assert!(pruned.starts_with("Deleted Containers:\n"), "{pruned}");
+    assert_eq!(pier.good("ps -aq"), "");
+    assert_eq!(pier.good("volume ls -q"), "one\n", "it has a name");
+    let (code, _, err) = pier.say("system prune -f --volumes --filter until=1h");
+    assert!(code == 1 && err.contains("not supported with"), "{err}");
     let (_, check, _) = pier.say("check --repair");
     for line in ["ok        images\n", "ok        networks\n", "ok        volumes\n"] {
         assert!(check.contains(line), "{check}");
