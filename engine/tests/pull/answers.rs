@@ -159,8 +159,8 @@ fn bytes_that_are_not_what_was_promised_are_refused() {
                 ("longer", false) => reply.body.push(0),
                 ("short", false) => drop(reply.body.pop()),
                 ("manifest", true) => {
-                    reply =
-                        reply.with("Docker-Content-Digest", format!("sha256:{}", "0".repeat(64)))
+                    let zeros = format!("sha256:{}", "0".repeat(64));
+                    reply = reply.with("Docker-Content-Digest", zeros);
                 }
                 _ => {}
             }

@@ -154,3 +154,39 @@ fn proxies_of_the_environment_are_used() {
     lab.env("https_proxy", format!("127.0.0.1:{}", closed_port()));
     assert!(lab.fail(&[&format!("{host}/z")]).contains("connection refused"));
 }
+
+#[test]
+fn create_pulls_what_is_missing_and_nothing_else() {
+    let server = Server::of(&Image::here(1, 1000));
+    let lab = Lab::new();
+    let name = server.name();
+    let create = |args: &[&str]| {
+        let output = lab.pier(&[&["create"], args, &[&name, "/true"]].concat());
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, _, said) = create(&["--pull=never"]);
+    assert_eq!((code, server.asked("/")), (Some(125), 0), "{said}");
+    assert!(said.contains("no such image"), "{said}");
+    let (code, id, said) = create(&[]);
+    assert_eq!((code, id.trim().len()), (Some(0), 64), "{said}");
+    assert!(
+        said.starts_with(&format!(
+            "Unable to find image '{name}:latest' locally\nlatest: Pulling from x\n"
+        )),
+        "{said}"
+    );
+    let asked = server.asked("/");
+    let (code, _, said) = create(&[]);
+    assert_eq!((code, said.as_str(), server.asked("/")), (Some(0), "", asked));
+    let (code, _, said) = create(&["--pull=always"]);
+    assert!(
+        code == Some(0) && said.contains("Image is up to date") && server.asked("/") > asked,
+        "{said}"
+    );
+    let (code, _, said) = create(&["--platform=linux/s390x"]);
+    assert!(code == Some(125) && said.contains("not for linux/s390x"), "{said}");
+}
