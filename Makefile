@@ -42,6 +42,7 @@ integration: ## what a container sees and what a fault leaves, on every tier of 
 clients: build ## containerd, Docker and podman, with this runtime
 	RUNTIME=$(CORTEN) tests/integration/clients/run
 	tests/vm/podman $(CORTEN)
+	tests/vm/containerd $(CORTEN)
 
 conformance: build ## every MUST and SHOULD of the specification; RUNTIME_TOOLS=DIR adds that suite
 	cargo build --locked -p corten-oci-conformance

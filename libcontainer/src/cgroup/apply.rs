@@ -1,6 +1,7 @@
 //! Writes the words: one loop, which knows no controller.
 
 use std::io;
+use std::path::{Path, PathBuf};
 
 use super::fs::{Dir, is_gone};
 use super::journal::Journal;
@@ -127,6 +128,11 @@ fn hint(word: &Write) -> Option<&'static str> {
     })
 }
 
+/// Without the slash that joining nothing leaves.
+fn dir_name(mount: &Path, path: &Path) -> PathBuf {
+    if path.as_os_str().is_empty() { mount.to_owned() } else { mount.join(path) }
+}
+
 /// systemd hands users what the units of their managers say.
 const USERS: &str = "have root write `[Service]` and `Delegate=cpu cpuset io memory pids` to \
     /etc/systemd/system/user@.service.d/delegate.conf, then `systemctl daemon-reload`, and log in anew";
@@ -151,7 +157,7 @@ fn no_controller(plan: &CgroupPlan, word: &Write) -> Error {
             if has(dir.read("cgroup.subtree_control")?) {
                 continue;
             }
-            let name = place.mount.join(above);
+            let name = dir_name(&place.mount, above);
             let processes = dir.processes().is_ok_and(|p| !p.is_empty());
             return Ok(if processes {
                 (

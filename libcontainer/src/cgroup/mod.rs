@@ -193,6 +193,10 @@ impl Cgroup {
                 "the cgroup hands controllers down to sub-cgroups, so it takes no processes: \
                  choose another cgroupsPath"
             }
+            (Some(libc::EOPNOTSUPP), Some(_)) if self.is_crowded_above() => {
+                "the cgroup above has processes of its own, and v2 allows them only in the leaves of \
+                 the tree: move them into a sub-cgroup, or choose another cgroupsPath"
+            }
             (Some(libc::EOPNOTSUPP), Some(_)) => {
                 "the cgroup is below a threaded one and takes no processes: choose another \
                  cgroupsPath"
@@ -202,6 +206,13 @@ impl Cgroup {
         };
         let on = format!("{}: unable to apply cgroup configuration", self.subject());
         Error { step: Step::Cgroup, on, ..error }.hint(hint)
+    }
+
+    /// Whether processes in the cgroup above keep ours from being a domain (cgroups(7), "no internal
+    /// processes").
+    fn is_crowded_above(&self) -> bool {
+        let above = self.host_dir().and_then(|dir| Some(dir.parent()?.join("cgroup.procs")));
+        above.is_some_and(|file| std::fs::read(file).is_ok_and(|list| !list.is_empty()))
     }
 
     /// What the state must remember.

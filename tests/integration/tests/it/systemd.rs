@@ -8,15 +8,15 @@ use std::time::Duration;
 use harness::{Bundle, Container, cgroup, host::eventually, need};
 use serde_json::json;
 
-const SLICE: &str = "corten-cit.slice";
+pub(crate) const SLICE: &str = "corten-cit.slice";
 
-fn bundle() -> Bundle {
+pub(crate) fn bundle() -> Bundle {
     let bundle = Bundle::new().global(&["--systemd-cgroup"]).sleeper();
     let path = format!("{SLICE}:cit:{}", bundle.id());
     bundle.set("/linux/cgroupsPath", path)
 }
 
-fn unit(id: &str) -> String {
+pub(crate) fn unit(id: &str) -> String {
     format!("cit-{id}.scope")
 }
 
@@ -24,22 +24,22 @@ fn dir(id: &str) -> String {
     format!("/corten.slice/{SLICE}/{}", unit(id))
 }
 
-fn file(c: &Container, name: &str) -> String {
+pub(crate) fn file(c: &Container, name: &str) -> String {
     cgroup::read("cgroup2", &dir(c.id()), name)
 }
 
-fn systemctl(args: &[&str]) -> String {
+pub(crate) fn systemctl(args: &[&str]) -> String {
     let output = Command::new("systemctl").args(args).output().unwrap();
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// A property of a unit, as `systemctl show` prints it.
-fn property(unit: &str, name: &str) -> String {
+pub(crate) fn property(unit: &str, name: &str) -> String {
     systemctl(&["show", "--value", "--property", name, unit])
 }
 
 /// systemd forgets a unit some time after its cgroup is empty.
-fn assert_gone(unit: &str) {
+pub(crate) fn assert_gone(unit: &str) {
     let gone = || property(unit, "LoadState") == "not-found";
     assert!(eventually(Duration::from_secs(10), gone), "{unit}: {}", systemctl(&["status", unit]));
 }
@@ -82,6 +82,30 @@ fn the_default_scope_is_in_the_system_slice() {
     let c = bundle().unset("/linux/cgroupsPath").create();
     let expected = format!("/system.slice/corten-{}.scope", c.id());
     assert_eq!(cgroup::of(&c.pid().to_string(), ""), expected);
+}
+
+/// Updates at the same time, and reloads between them, end in one value that file and unit share.
+#[test]
+fn updates_at_once_agree_with_the_unit() {
+    need!(root, systemd, cgroup_v2, controller("memory"), controller("pids"));
+    let c = bundle().start();
+    std::thread::scope(|scope| {
+        for at in 1..=4_u32 {
+            let c = &c;
+            scope.spawn(move || {
+                let memory = format!("--memory={}M", 40 + at);
+                let pids = format!("--pids-limit={}", 40 + at);
+                let _ = c.call(&["update", &memory, &pids]).ok();
+                let _ = systemctl(&["daemon-reload"]);
+            });
+        }
+    });
+    let (memory, pids) = (file(&c, "memory.max"), file(&c, "pids.max"));
+    assert_eq!(property(&unit(c.id()), "MemoryMax"), memory);
+    assert_eq!(property(&unit(c.id()), "TasksMax"), pids);
+    assert_eq!(memory, ((pids.parse::<u64>().unwrap()) << 20).to_string(), "one update, whole");
+    let _ = systemctl(&["daemon-reload"]);
+    assert_eq!((file(&c, "memory.max"), file(&c, "pids.max")), (memory, pids));
 }
 
 /// A path in another form is refused before systemd is asked for anything.
@@ -180,23 +204,6 @@ fn an_update_that_fails_is_undone_in_the_unit() {
     assert!(message.contains("state.json"), "{message}");
     assert_eq!(names.map(|name| property(&unit(c.id()), name)), before);
     assert_eq!(file(&c, "memory.max"), (32 << 20).to_string());
-}
-
-/// Annotations `org.systemd.property.NAME` are properties; one that systemd does not know is an
-/// error that names the unit and systemd's words.
-#[test]
-fn annotations_are_properties() {
-    need!(root, systemd, cgroup_v2);
-    let with = |name: &str, text: &str| {
-        bundle()
-            .edit(|c| c["annotations"] = json!({ format!("org.systemd.property.{name}"): text }))
-    };
-    let c = with("TimeoutStopSec", "uint32 7").create();
-    assert_eq!(property(&unit(c.id()), "TimeoutStopUSec"), "7s");
-    let words = with("Nonsense", "true").refused();
-    assert!(words.contains(".scope") && words.contains("Nonsense"), "{words}");
-    let words = with("TimeoutStopSec", "soon").refused();
-    assert!(words.contains("TimeoutStopSec"), "{words}");
 }
 
 /// A unit that is there already is another's: the refusal names it and leaves it alone.
