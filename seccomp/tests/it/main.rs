@@ -7,6 +7,7 @@
 )]
 
 mod clients;
+mod crosscheck;
 mod differential;
 mod fuzz;
 mod generate;
