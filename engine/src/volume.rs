@@ -1,12 +1,13 @@
 //! Volumes, host paths and memory that containers mount.
 //!
-//! [`resolve`] runs when a container is created: it reads the flags, makes volumes that are
+//! [`resolve()`] runs when a container is created: it reads the flags, makes volumes that are
 //! missing and enters the container as their user. [`populate`] follows as soon as the
 //! container's root is mounted, and copies the image's content into volumes that are empty.
 //! [`activate`] runs before each start, [`release`] when the container is removed. The mounts go
 //! into the container's record and, by [`Mount::options`], into its bundle.
 
 mod copy;
+mod csv;
 mod local;
 mod resolve;
 mod store;
@@ -27,6 +28,10 @@ use crate::error::{Error, Result, What as _};
 use crate::paths::Paths;
 
 /// Flags of `run` and `create` about mounts.
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "help text: brackets stand for what may be left out"
+)]
 #[derive(Args, Clone, Debug, Default)]
 pub struct MountFlags {
     /// Mount a volume or a path of the host: [SOURCE:]TARGET[:ro,nocopy,rslave,...]

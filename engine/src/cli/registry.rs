@@ -14,6 +14,10 @@ pub(super) static VERBS: &[Verb] =
     &[verb!(["pull", "image pull"], Pull, run, "Fetch an image from a registry")];
 
 /// `pull`.
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "help text: brackets stand for what may be left out"
+)]
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   pier pull alpine

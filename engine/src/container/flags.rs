@@ -42,6 +42,10 @@ pub struct Shape {
 }
 
 /// Program, streams, life.
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "help text: brackets stand for what may be left out"
+)]
 #[derive(Args, Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Basics {
@@ -126,6 +130,10 @@ pub struct Basics {
 }
 
 /// What it may see and do.
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "help text: brackets stand for what may be left out"
+)]
 #[derive(Args, Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Isolation {

@@ -11,6 +11,10 @@ use crate::error::{Error, Result, What};
 use crate::monitor::policy::Policy;
 
 /// `update`.
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "help text: brackets stand for what may be left out"
+)]
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]

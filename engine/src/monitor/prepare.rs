@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use libcontainer::host::Host;
@@ -217,7 +217,7 @@ fn joined(context: &Context, record: &Record) -> Result<Joined> {
     let ipc = namespaces::ipc(record)?;
     let shm = match &ipc {
         Mode::Of(name) => Some(shared_memory(context, name)?),
-        _ if shares_memory(record) => Some(context.paths.live(&record.id).join(SHM)),
+        _ if shares_memory(record) => Some(own_shared_memory(context, record)?),
         _ => None,
     };
     Ok(Joined {
@@ -234,6 +234,20 @@ pub(crate) const SHM: &str = "shm";
 /// Whether others may join the container's IPC namespace.
 pub(crate) fn shares_memory(record: &Record) -> bool {
     record.flags.isolation.ipc.as_deref() == Some("shareable")
+}
+
+/// Makes the directory; it goes with what the container needs while it runs.
+fn own_shared_memory(context: &Context, record: &Record) -> Result<PathBuf> {
+    if record.flags.isolation.shm_size.is_some() {
+        return Err(Error::new("cannot give shared memory a size")
+            .why("with --ipc shareable it is a directory of the run root")
+            .fix("leave out --shm-size"));
+    }
+    let path = context.paths.live(&record.id).join(SHM);
+    let made = fs::create_dir_all(&path)
+        .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o1777)));
+    made.what(|| format!("cannot make {}", path.display()))?;
+    Ok(path)
 }
 
 fn shared_memory(context: &Context, name: &str) -> Result<PathBuf> {

@@ -13,6 +13,10 @@ use super::publish::{self, Port, Publish};
 use crate::error::{Error, Result};
 
 /// Flags of `run` and `create` about the network.
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "help text: brackets stand for what may be left out"
+)]
 #[derive(Args, Clone, Debug, Default)]
 pub struct NetFlags {
     /// Connect to a network: bridge, none, host or container:NAME

@@ -6,6 +6,7 @@ use std::fs;
 use clap::Args;
 use libcontainer::Host;
 use libcontainer::host::cgroup::CgroupMode;
+use procfs::Current as _;
 use serde_json::{Value as Json, json};
 
 use super::containers;
@@ -51,10 +52,7 @@ fn operating_system() -> String {
 
 /// Bytes of memory (`/proc/meminfo`).
 fn memory() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kilobytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    kilobytes.unwrap_or_default().saturating_mul(1024)
+    procfs::Meminfo::current().map_or(0, |memory| memory.mem_total)
 }
 
 /// What the host lacks, in the words that Docker warns with.

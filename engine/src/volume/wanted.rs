@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::csv::csv;
 use crate::error::{Error, Result};
 use crate::format::size;
 
@@ -271,26 +272,6 @@ pub(super) fn mount(spec: &str) -> Result<Wanted> {
 fn flag(key: &str) -> Option<&'static str> {
     let flags = ["readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src"];
     flags.contains(&key).then_some("true")
-}
-
-/// Fields of CSV: a quoted one may have commas, a doubled quote is a quote.
-fn csv(text: &str) -> Option<Vec<String>> {
-    let mut fields = vec![String::new()];
-    let mut quoted = false;
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        let field = fields.last_mut()?;
-        match c {
-            '"' if quoted && chars.peek() == Some(&'"') => {
-                chars.next();
-                field.push('"');
-            }
-            '"' if quoted || field.is_empty() => quoted = !quoted,
-            ',' if !quoted => fields.push(String::new()),
-            c => field.push(c),
-        }
-    }
-    (!quoted).then_some(fields)
 }
 
 fn truth(key: &str, value: &str) -> std::result::Result<bool, String> {
