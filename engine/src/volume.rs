@@ -161,7 +161,7 @@ pub fn populate(paths: &Paths, mounts: &[Mount], root: BorrowedFd<'_>) -> Result
         let fresh = data.with_file_name("_copy");
         let stage = || {
             if fresh.exists() {
-                fs::remove_dir_all(&fresh)?;
+                crate::fsutil::remove_tree(&fresh)?;
             }
             store::make_directory(&fresh, 0o700)?;
             copy::tree(&image, &fresh)?;

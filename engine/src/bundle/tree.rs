@@ -80,8 +80,10 @@ fn shm(record: &Record, facts: &Facts) -> Result<Option<Value>> {
     let size = isolation.shm_size.as_deref().map(|text| units::bytes("shm-size", text));
     let size = size.transpose()?.filter(|size| *size > 0).unwrap_or(SHM);
     Ok(match (namespaces::ipc(record)?, &facts.joined.shm) {
-        (Mode::Host, _) => Some(bind("/dev/shm", "/dev/shm")),
-        (_, Some(shm)) => Some(bind(&shm.to_string_lossy(), "/dev/shm")),
+        (Mode::Host, _) => Some(bind("/dev/shm", "/dev/shm", &[])),
+        (_, Some(shm)) => {
+            Some(bind(&shm.to_string_lossy(), "/dev/shm", &["nosuid", "noexec", "nodev"]))
+        }
         _ if isolation.ipc.as_deref() == Some("none") => None,
         _ => Some(json!({ "destination": "/dev/shm", "type": "tmpfs", "source": "shm",
             "options": ["nosuid", "noexec", "nodev", "mode=1777", format!("size={size}")] })),
@@ -105,6 +107,7 @@ pub fn shm_size(record: &Record) -> Result<i64> {
 }
 
 /// A bind mount that sees nothing of later mounts, as Docker's are.
-pub fn bind(from: &str, to: &str) -> Value {
-    json!({ "destination": to, "type": "bind", "source": from, "options": ["rbind", "rprivate"] })
+pub fn bind(from: &str, to: &str, more: &[&str]) -> Value {
+    let options = [&["rbind", "rprivate"], more].concat();
+    json!({ "destination": to, "type": "bind", "source": from, "options": options })
 }

@@ -17,6 +17,7 @@ use crate::bundle::process::{lines, resolve_env};
 use crate::bundle::{namespaces, resources, security, units};
 use crate::error::{ENGINE, Error, Result, What};
 use crate::format::time::Timestamp;
+use crate::fsutil::remove_tree;
 use crate::monitor::log::Settings;
 use crate::monitor::policy::Policy;
 use crate::net::flags::Mode;
@@ -229,8 +230,8 @@ fn stage(context: &Context, record: &mut Record, container: &Container) -> Resul
         names::release(&context.paths, &id, &record.name);
         // Its own failure would hide the cause; a sweep finds what it leaves.
         let _ = volume::release(&context.paths, &id, &record.mounts, true);
-        let _ = fs::remove_dir_all(&staged);
-        let _ = fs::remove_dir_all(&container.dir);
+        let _ = remove_tree(&staged);
+        let _ = remove_tree(&container.dir);
     })
 }
 

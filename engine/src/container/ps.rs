@@ -112,7 +112,12 @@ fn row(context: &Context, state: &State, args: &Args, now: Timestamp) -> Value {
 }
 
 fn command(state: &State, whole: bool) -> String {
-    let words = state.command.join(" ");
+    let quoted =
+        state.command.iter().enumerate().map(|(at, word)| match at > 0 && word.contains(' ') {
+            true => format!("'{word}'"),
+            false => word.clone(),
+        });
+    let words = quoted.collect::<Vec<_>>().join(" ");
     match words.char_indices().nth(19) {
         Some((cut, _)) if !whole && words.chars().count() > 20 => format!("\"{}…\"", &words[..cut]),
         _ => format!("\"{words}\""),

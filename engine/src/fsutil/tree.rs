@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use libcontainer::sys::fd::statx_mnt_id;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::path::Arg;
@@ -17,8 +18,8 @@ use rustix::path::Arg;
 const DIR: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Removes `path` and all below it; it may be missing. Does not cross into another file system:
-/// what is mounted below stays, and is an error.
+/// Removes `path` and all below it; it may be missing. Does not cross into another mount, be it of
+/// the same file system: what is mounted below stays, and is an error.
 ///
 /// # Errors
 /// `EXDEV` at a mount, `EBUSY`, `EPERM` at an immutable file; what could be removed is gone.
@@ -37,8 +38,7 @@ pub fn remove_tree_at(at: impl AsFd, path: impl Arg + Copy) -> io::Result<()> {
         Err(error) => return Err(error.into()),
     }
     let dir = openat(&at, path, DIR, Mode::empty())?;
-    let device = rustix::fs::fstat(&dir)?.st_dev;
-    empty(&dir, device)?;
+    empty(&dir, statx_mnt_id(&dir)?)?;
     match unlinkat(&at, path, AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(error.into()),
@@ -47,11 +47,11 @@ pub fn remove_tree_at(at: impl AsFd, path: impl Arg + Copy) -> io::Result<()> {
 
 /// Removes all that is in `top`. Depth is bounded by memory only: one descriptor a level would
 /// run out, so the way back is taken by `..`.
-fn empty(top: &OwnedFd, device: u64) -> io::Result<()> {
+fn empty(top: &OwnedFd, mount: u64) -> io::Result<()> {
     let mut here = top.try_clone()?;
     let mut names: Vec<CString> = Vec::new();
     loop {
-        match one_level(&here, device)? {
+        match one_level(&here, mount)? {
             Some((inner, name)) => {
                 here = inner;
                 names.push(name);
@@ -67,7 +67,7 @@ fn empty(top: &OwnedFd, device: u64) -> io::Result<()> {
 }
 
 /// Removes everything in `dir` but directories that are not empty; returns the first of those.
-fn one_level(dir: &OwnedFd, device: u64) -> io::Result<Option<(OwnedFd, CString)>> {
+fn one_level(dir: &OwnedFd, mount: u64) -> io::Result<Option<(OwnedFd, CString)>> {
     for entry in Dir::read_from(dir)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -85,7 +85,7 @@ fn one_level(dir: &OwnedFd, device: u64) -> io::Result<Option<(OwnedFd, CString)
             Ok(()) | Err(Errno::NOENT) => {}
             Err(Errno::NOTEMPTY | Errno::EXIST) => {
                 let inner = openat(dir, name, DIR, Mode::empty())?;
-                if rustix::fs::fstat(&inner)?.st_dev != device {
+                if statx_mnt_id(&inner)? != mount {
                     return Err(Errno::XDEV.into());
                 }
                 return Ok(Some((inner, name.to_owned())));

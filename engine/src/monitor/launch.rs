@@ -17,6 +17,7 @@ use libcontainer::state::process::ProcessId;
 use libcontainer::sys::fd;
 use libcontainer::sys::signal::{self, SigSet};
 use libcontainer::{Step, Store, verbs};
+use rustix::process::{Signal, getpid, kill_process};
 
 use super::prepare::Prepared;
 use crate::Context;
@@ -223,6 +224,9 @@ fn unblocked<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let before = signal::set_mask(SigSet::EMPTY)?;
     let done = work();
     signal::set_mask(before)?;
+    // The container's program may have ended meanwhile, and the signal of that was lost: whoever
+    // waits for it looks once more.
+    kill_process(getpid(), Signal::CHILD)?;
     done
 }
 

@@ -13,7 +13,9 @@ use libcontainer::host::Host;
 use libcontainer::sys::clone::{CLONE_NEWNS, unshare};
 use libcontainer::sys::fd::statx_mnt_id;
 use libcontainer::sys::sched::getrlimit;
-use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::fs::{Mode as Permission, OFlags, ResolveFlags, openat2, symlinkat};
+use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 
 use crate::Context;
 use crate::bundle::devices::Seen;
@@ -109,14 +111,15 @@ fn of_net<'a>(record: &'a Record, hostname: &'a str) -> ContainerNet<'a> {
     }
 }
 
-/// The three files over those of the image.
-fn net_files(files: &Files) -> Vec<serde_json::Value> {
+/// The three files over those of the image; read-only as the root.
+fn net_files(files: &Files, read_only: bool) -> Vec<serde_json::Value> {
     let all = [
         ("/etc/resolv.conf", &files.resolv_conf),
         ("/etc/hostname", &files.hostname),
         ("/etc/hosts", &files.hosts),
     ];
-    all.map(|(to, from)| bundle::tree::bind(&from.to_string_lossy(), to)).into()
+    let more: &[&str] = if read_only { &["ro"] } else { &[] };
+    all.map(|(to, from)| bundle::tree::bind(&from.to_string_lossy(), to, more)).into()
 }
 
 /// The root file system: a directory as it is, or an image's layers with one of our own on top.
@@ -132,7 +135,8 @@ fn mount_root(container: &Container, record: &Record) -> Result<PathBuf> {
         // A monitor was killed: what it left of such a mount refuses the next one.
         remove_tree(&work).what(what)?;
     }
-    if !upper.exists() {
+    let fresh = !upper.exists();
+    if fresh {
         fs::create_dir_all(&upper).what(what)?;
         // The root directory of the mount is that of the top.
         if let Some(top) = record.layers.last() {
@@ -144,7 +148,31 @@ fn mount_root(container: &Container, record: &Record) -> Result<PathBuf> {
     fs::create_dir_all(&work).and_then(|()| fs::create_dir_all(&target)).what(what)?;
     let layers = record.layers.clone();
     Overlay { layers, upper: Some((upper, work)), volatile }.mount(&target)?;
+    if fresh {
+        mtab(&target).what(what)?;
+    }
     Ok(target)
+}
+
+/// `/etc/mtab`, where older programs look for mounts: images do not have it. None without `/etc`.
+fn mtab(root: &Path) -> std::io::Result<()> {
+    let root = fs::File::open(root)?;
+    let (flags, mode) = (OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Permission::empty());
+    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    match openat2(&root, "etc", flags, mode, inside)
+        .and_then(|etc| symlinkat("/proc/mounts", etc, "mtab"))
+    {
+        Ok(()) | Err(Errno::EXIST | Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Takes the root file system off its directory once nobody is in it, so that the directory can
+/// go; what is still in use stays until the monitor ends.
+pub(super) fn unmount_root(container: &Container) {
+    let target = container.live.join("rootfs");
+    // Not mounted: a directory as it is, or the container never came so far.
+    let _ = unmount(target, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
 }
 
 /// Looks at what the flags name.
@@ -175,7 +203,7 @@ fn facts(
             true => host_devices(),
             false => Vec::new(),
         },
-        mounts: net_files(&net.files),
+        mounts: net_files(&net.files, record.flags.isolation.read_only),
         rootfs,
     })
 }

@@ -106,7 +106,7 @@ impl<'a> Monitor<'a> {
             rm::clear(self.context, &self.container, true);
         }
         // Nobody new is let in; who reads slowly still gets everything.
-        let _ = std::fs::remove_dir_all(&self.container.live);
+        let _ = crate::fsutil::remove_tree(&self.container.live);
         self.clients.close_idle();
         while self.clients.is_behind() {
             self.turn(-1);
@@ -205,9 +205,10 @@ impl<'a> Monitor<'a> {
         self.clear();
     }
 
-    /// What the runtime and the network keep of the container goes.
+    /// What the runtime, the network and the kernel keep of the container goes.
     fn clear(&mut self) {
         launch::delete(self.context, &self.record);
+        prepare::unmount_root(&self.container);
     }
 
     /// A disk that is full must not end the container; `ps` sees that the monitor is gone.

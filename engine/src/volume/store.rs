@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::local;
 use crate::error::{Error, Result, What as _};
+use crate::fsutil::remove_tree;
 use crate::net::state::{create, names, now, random_id};
 use crate::paths::Paths;
 
@@ -171,7 +172,7 @@ impl<'a> Volumes<'a> {
         });
         if !matches!(done, Ok(true)) {
             // Litter of this kind is swept by `check --repair`.
-            let _ = fs::remove_dir_all(&fresh);
+            let _ = remove_tree(&fresh);
         }
         done
     }
@@ -222,7 +223,7 @@ impl<'a> Volumes<'a> {
         local::unmount(&self.data(name)).what(words)?;
         let gone = self.directory(&format!(".gone-{}", random_id()?));
         fs::rename(self.directory(name), &gone).what(words)?;
-        fs::remove_dir_all(&gone).what(words)
+        remove_tree(&gone).what(words)
     }
 
     /// Removes what was half made or half removed; returns a line for each.
@@ -235,7 +236,7 @@ impl<'a> Volumes<'a> {
         for name in names(&self.paths.volumes())? {
             let path = self.directory(&name);
             if name.starts_with(".new-") || name.starts_with(".gone-") {
-                fs::remove_dir_all(&path).what(|| format!("cannot remove {}", path.display()))?;
+                remove_tree(&path).what(|| format!("cannot remove {}", path.display()))?;
                 swept.push(format!("unfinished volume {}", path.display()));
             } else if !name.starts_with('.') {
                 for id in names(&path.join("users"))? {

@@ -155,3 +155,22 @@ fn thirty_at_once_and_none_is_lost() {
     });
     assert_eq!(pier.out(&["ps", "-q"]).lines().count(), 30);
 }
+
+/// With an image: the layer of its own is mounted anew and not emptied in between.
+#[test]
+fn what_it_wrote_is_there_at_the_next_start() {
+    let Some(pier) = Pier::new() else { return };
+    let tar = Command::new("tar").args(["-C", &pier.rootfs(), "-c", "."]).output().unwrap();
+    let made = pier.say_with(&["import", "-", "made:1"], &tar.stdout);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let line = "echo x >>/etc/count; cat /etc/count; busybox readlink /etc/mtab";
+    let run = ["run", "--name", "twice", "--network", "none", "made:1", "sh", "-c", line];
+    assert_eq!(pier.out(&run), "x\n/proc/mounts");
+    assert_eq!(pier.out(&["start", "-a", "twice"]), "x\nx\n/proc/mounts");
+    let fails = ["--network", "none", "--restart", "on-failure:2", "made:1"];
+    let line = "echo x >>/count; cat /count; false";
+    pier.out(&[&["run", "-d", "--name", "again"][..], &fails, &["sh", "-c", line]].concat());
+    pier.until("again", "RestartCount", "2");
+    assert_eq!(pier.out(&["wait", "again"]), "1");
+    assert_eq!(pier.out(&["logs", "again"]), "x\nx\nx\nx\nx\nx");
+}

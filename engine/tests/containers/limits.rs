@@ -128,6 +128,14 @@ fn namespaces_of_the_host_and_of_others() {
     assert_eq!(inside(&["--pid", "container:web"], "pid"), theirs.to_string_lossy());
     let refused = pier.sh(&["--rm", "--ipc", "container:web"], "true");
     assert!(refused.err.contains("non-shareable IPC"), "{}", refused.err);
+    pier.start("shares", &["--ipc", "shareable"], "echo seen >/dev/shm/file; sleep 100");
+    let joined = pier.sh(
+        &["--rm", "--ipc", "container:shares"],
+        "while [ ! -s /dev/shm/file ]; do sleep 0.1; done; cat /dev/shm/file; mount | grep /dev/shm",
+    );
+    assert!(joined.out.starts_with("seen\n") && joined.out.contains("noexec"), "{joined:?}");
+    let refused = pier.sh(&["--rm", "--ipc", "shareable", "--shm-size", "1m"], "true");
+    assert!(refused.err.contains("leave out --shm-size"), "{}", refused.err);
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl Pier {
         for sub in ["bin", "dev", "etc", "proc", "sys", "tmp"] {
             fs::create_dir_all(rootfs.join(sub)).unwrap();
         }
-        fs::copy(&busybox, rootfs.join("bin/busybox")).unwrap();
+        copy(&busybox, &rootfs.join("bin/busybox"));
         copy_libraries(&busybox, &rootfs);
         for applet in APPLETS {
             symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
@@ -177,6 +177,13 @@ fn which(program: &str) -> Option<PathBuf> {
     found
 }
 
+/// Copies a program by another process: a descriptor open for writing here would be inherited by what other
+/// tests fork in that moment, and until those execute, execve(2) of the file fails (`ETXTBSY`).
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(from).arg(to).status().unwrap();
+    assert!(copied.success(), "{}", to.display());
+}
+
 /// Debian's busybox is linked with the C library, busybox-static is not.
 fn copy_libraries(program: &Path, rootfs: &Path) {
     let listed = Command::new("ldd").arg(program).output().unwrap();
@@ -184,6 +191,6 @@ fn copy_libraries(program: &Path, rootfs: &Path) {
     for library in text.split_whitespace().filter(|word| word.starts_with('/')) {
         let to = rootfs.join(library.trim_start_matches('/'));
         fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(library, to).unwrap();
+        copy(Path::new(library), &to);
     }
 }

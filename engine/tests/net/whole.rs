@@ -31,7 +31,10 @@ impl Engine {
         for directory in ["bin", "etc", "proc", "sys", "dev", "tmp", "data"] {
             fs::create_dir_all(rootfs.join(directory)).unwrap();
         }
-        fs::copy(busybox, rootfs.join("bin/busybox")).unwrap();
+        // By another process: a descriptor open for writing here would be inherited by what other tests
+        // fork in that moment, and execve(2) of the file fails then (`ETXTBSY`).
+        let copied = Command::new("cp").arg(busybox).arg(rootfs.join("bin/busybox")).status();
+        assert!(copied.unwrap().success());
         for applet in APPLETS {
             symlink("busybox", rootfs.join("bin").join(applet)).unwrap();
         }
