@@ -20,6 +20,11 @@ const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
+// linux/if_link.h
+const IFLA_INFO_SLAVE_KIND: u16 = 4;
+const IFLA_INFO_SLAVE_DATA: u16 = 5;
+// The port may send back.
+const IFLA_BRPORT_MODE: u16 = 4;
 const VETH_INFO_PEER: u16 = 1;
 const IFF_UP: u32 = 1;
 /// Main table, made at boot or by hand, everywhere, to one place (`rtnetlink(7)`).
@@ -159,7 +164,21 @@ pub(super) fn connect(route: &Route, port: &Port<'_>, netns: BorrowedFd<'_>) -> 
         }
         other => other?,
     }
+    hairpin(route, port.host_name)?;
     inside(netns, || configure(port))
+}
+
+/// Lets the bridge send a packet back to where it came from: a container that asks for its own
+/// published port. Needed where `br_netfilter` rewrites addresses before the bridge forwards.
+fn hairpin(route: &Route, name: &str) -> io::Result<()> {
+    let mut change = Message::new(libc::RTM_NEWLINK, 0, &link(0, 0))?;
+    change.text(IFLA_IFNAME, name)?;
+    change.nested(IFLA_LINKINFO, |info| {
+        info.text(IFLA_INFO_SLAVE_KIND, "bridge")?;
+        info.nested(IFLA_INFO_SLAVE_DATA, |data| data.attribute(IFLA_BRPORT_MODE, &[1]).map(drop))
+            .map(drop)
+    })?;
+    route.request(&mut change)
 }
 
 fn pair(route: &Route, port: &Port<'_>, netns: BorrowedFd<'_>) -> io::Result<()> {
