@@ -209,10 +209,12 @@ impl Cgroup {
     }
 
     /// Whether processes in the cgroup above keep ours from being a domain (cgroups(7), "no internal
-    /// processes").
+    /// processes"). The root is not bound by that, and has no type.
     fn is_crowded_above(&self) -> bool {
-        let above = self.host_dir().and_then(|dir| Some(dir.parent()?.join("cgroup.procs")));
-        above.is_some_and(|file| std::fs::read(file).is_ok_and(|list| !list.is_empty()))
+        let above = self.host_dir().and_then(|dir| Some(dir.parent()?.to_owned()));
+        above.filter(|dir| dir.join("cgroup.type").exists()).is_some_and(|dir| {
+            std::fs::read(dir.join("cgroup.procs")).is_ok_and(|list| !list.is_empty())
+        })
     }
 
     /// What the state must remember.
