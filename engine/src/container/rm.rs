@@ -73,7 +73,7 @@ pub fn remove(context: &Context, container: &Container, force: bool, volumes: bo
     if let Ok(record) = container.record() {
         launch::delete(context, &record);
     }
-    forget(context, container);
+    forget(context, container)?;
     clear(context, container, volumes);
     Ok(())
 }
@@ -97,12 +97,15 @@ pub fn wait_for_monitor(container: &Container) -> Result<()> {
 
 /// The container is no more from here on: no name, no id. In one step, so that a command that is
 /// killed leaves a container or none.
-pub fn forget(context: &Context, container: &Container) {
+///
+/// # Errors
+/// Its directory stays where it is: it is still a container, and `rm` can be said again.
+pub fn forget(context: &Context, container: &Container) -> Result<()> {
     if let Ok(record) = container.record() {
         names::release(&context.paths, &container.id, &record.name);
     }
-    // Left where it is, it is still a container, and `rm` can be said again.
-    let _ = fs::rename(&container.dir, gone(context, container));
+    let what = || format!("cannot remove container {}", container.id);
+    fs::rename(&container.dir, gone(context, container)).what(what)
 }
 
 /// Removes what [`forget`] has set aside; with `volumes` the anonymous ones too.

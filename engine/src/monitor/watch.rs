@@ -98,11 +98,12 @@ impl<'a> Monitor<'a> {
             Ok(code) => Down::Ended(*code),
             Err(error) => Down::Failed(error.into()),
         };
+        // What cannot be set aside stays a container, which `rm` removes.
         let removed =
-            self.record.flags.basics.rm.then(|| rm::forget(self.context, &self.container));
+            self.record.flags.basics.rm && rm::forget(self.context, &self.container).is_ok();
         self.clients.tell(&message);
         self.clear();
-        if removed.is_some() {
+        if removed {
             rm::clear(self.context, &self.container, true);
         }
         // Nobody new is let in; who reads slowly still gets everything.

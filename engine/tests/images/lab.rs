@@ -28,6 +28,7 @@ pub(crate) fn can(programs: &[&str]) -> bool {
 }
 
 fn passed_over(what: &str) -> bool {
+    assert!(std::env::var_os("CI").is_none(), "in CI nothing is passed over: needs {what}");
     eprintln!("passed over: needs {what}");
     false
 }

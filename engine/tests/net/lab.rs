@@ -135,6 +135,7 @@ impl Lab {
             sbin.iter().any(|dir| PathBuf::from(dir).join(program).exists())
         };
         let lacks = |what: &str| -> Option<Self> {
+            assert!(std::env::var_os("CI").is_none(), "in CI nothing is passed over: {what}");
             eprintln!("passed over: {what}");
             None
         };

@@ -265,15 +265,18 @@ fn files(store: &Store, id: &str) -> Result<Vec<String>> {
 }
 
 /// Mount points below a directory, the innermost first.
-fn mounts_below(dir: &Path) -> Vec<String> {
-    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+fn mounts_below(dir: &Path) -> Result<Vec<String>> {
+    const MOUNTS: &str = "/proc/self/mountinfo";
+    let text = fs::read_to_string(MOUNTS).at(Step::Mount, || MOUNTS)?;
     let points = doctor::mounts(&text).into_iter().rev().map(|mount| mount.point);
-    points.filter(|point| Path::new(point) != dir && Path::new(point).starts_with(dir)).collect()
+    let below = |point: &String| Path::new(point) != dir && Path::new(point).starts_with(dir);
+    Ok(points.filter(below).collect())
 }
 
-/// Removing a directory must not reach into what somebody mounted there.
+/// Removing a directory must not reach into what somebody mounted there: who cannot see the mounts
+/// removes nothing.
 fn unmount_below(dir: &Path) -> Result<()> {
-    for point in mounts_below(dir) {
+    for point in mounts_below(dir)? {
         let path = CString::new(PathBuf::from(&point).into_os_string().into_vec());
         let flags = libc::MNT_DETACH | libc::UMOUNT_NOFOLLOW;
         let done = path.map_err(io::Error::from).and_then(|path| mount::umount2(&path, flags));
@@ -288,7 +291,8 @@ fn foreign_mounts(store: &Store, ids: &[String], found: &mut Vec<Finding>) {
         let whose = ids.iter().find(|id| Path::new(point).starts_with(store.root().join(id)));
         whose.is_none_or(|id| store.root().join(id).exists())
     };
-    for point in mounts_below(store.root()).into_iter().filter(below) {
+    // Told only; that the mounts cannot be read is told where something would be removed.
+    for point in mounts_below(store.root()).unwrap_or_default().into_iter().filter(below) {
         let what = format!("{point} is a mount below the directory of containers");
         found.push(finding("foreign-mount", Status::Info, what, format!("umount {point}")));
     }

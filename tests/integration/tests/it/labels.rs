@@ -68,8 +68,6 @@ fn an_apparmor_profile_confines_the_program() {
 
 /// A runtime that is confined itself may only add a profile where no privilege may be gained; the program is
 /// under both. So is one that comes later.
-///
-/// runc: fails, "permission denied".
 #[test]
 fn a_confined_runtime_adds_its_profile() {
     need!(root, apparmor);
