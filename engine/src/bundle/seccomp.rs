@@ -186,7 +186,29 @@ struct Condition {
     caps: Vec<String>,
     #[serde(default)]
     arches: Vec<String>,
-    min_kernel: Option<String>,
+    min_kernel: Option<Release>,
+}
+
+/// `MAJOR.MINOR` of a kernel.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Release(u32, u32);
+
+impl Release {
+    fn is_reached(self, machine: &Machine) -> bool {
+        machine.kernel >= (self.0, self.1)
+    }
+}
+
+impl TryFrom<String> for Release {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        let numbers = text
+            .split_once('.')
+            .and_then(|(major, minor)| Some(Self(major.parse().ok()?, minor.parse().ok()?)));
+        numbers.ok_or_else(|| format!("minKernel '{text}' is not MAJOR.MINOR"))
+    }
 }
 
 /// `linux.seccomp` from the text of a profile.
@@ -242,20 +264,15 @@ impl Condition {
         }
         self.caps.iter().all(|cap| caps.contains(&cap.as_str()))
             && (self.arches.is_empty() || self.arches.iter().any(|a| a == machine.docker_name()))
-            && self.min_kernel.as_deref().is_none_or(|least| machine.kernel >= release(least))
+            && self.min_kernel.is_none_or(|least| least.is_reached(machine))
     }
 
     /// Whether any of it is true.
     fn excludes(&self, caps: &[&str], machine: &Machine) -> bool {
         self.caps.iter().any(|cap| caps.contains(&cap.as_str()))
             || self.arches.iter().any(|arch| arch == machine.docker_name())
-            || self.min_kernel.as_deref().is_some_and(|least| machine.kernel >= release(least))
+            || self.min_kernel.is_some_and(|least| least.is_reached(machine))
     }
-}
-
-fn release(text: &str) -> (u32, u32) {
-    let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
-    (major.parse().unwrap_or(0), minor.parse().unwrap_or(0))
 }
 
 impl Rule {
@@ -324,5 +341,9 @@ mod tests {
         let both = br#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[
             {"name":"a","names":["b"],"action":"SCMP_ACT_ERRNO"}]}"#;
         assert!(resolve(both, &[], &machine()).is_err());
+        let release = br#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[
+            {"names":["b"],"action":"SCMP_ACT_ERRNO","includes":{"minKernel":"new"}}]}"#;
+        let error = resolve(release, &[], &machine()).unwrap_err().to_string();
+        assert!(error.contains("minKernel 'new' is not MAJOR.MINOR"), "{error}");
     }
 }

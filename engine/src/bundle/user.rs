@@ -120,7 +120,11 @@ fn read_below(root: impl AsFd, path: &str) -> Option<String> {
     let file = File::from(openat2(root, path, flags, Mode::empty(), resolve).ok()?);
     file.metadata().ok().filter(std::fs::Metadata::is_file)?;
     let mut text = Vec::new();
-    file.take(LARGEST).read_to_end(&mut text).ok()?;
+    let read = file.take(LARGEST).read_to_end(&mut text).ok()?;
+    if u64::try_from(read).is_ok_and(|read| read == LARGEST) {
+        // A line that was cut could name another id.
+        text.truncate(text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0));
+    }
     Some(String::from_utf8_lossy(&text).into_owned())
 }
 
