@@ -34,7 +34,7 @@ test: ## install what the tests need, then run all of them
 	@$(MAKE) --no-print-directory build unit integration clients conformance
 
 unit: ## tests beside the code, and the rules of the house
-	tests/integration/on-tier host cargo test --locked --workspace --exclude corten-integration
+	tests/integration/on-tier host scripts/retest --locked --workspace --exclude corten-integration
 
 integration: ## what a container sees and what a fault leaves, on every tier of this machine
 	tests/integration/tiers
