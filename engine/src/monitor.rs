@@ -13,6 +13,7 @@ pub mod launch;
 pub mod log;
 pub mod policy;
 pub mod prepare;
+mod shm;
 pub(crate) mod terminal;
 mod watch;
 pub mod wire;

@@ -37,6 +37,10 @@ pub fn inspect<T: Serialize>(objects: &[T], format: Option<&str>) -> Result<Stri
         text.push_str(&template.render(&Value::of(object))?);
         text.push('\n');
     }
+    if text.is_empty() {
+        // As Docker: an answer is a line, even where nothing was found.
+        text.push('\n');
+    }
     Ok(text)
 }
 

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use libcontainer::host::Host;
@@ -17,6 +17,7 @@ use rustix::fs::{Mode as Permission, OFlags, ResolveFlags, openat2, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 
+use super::shm;
 use crate::Context;
 use crate::bundle::devices::Seen;
 use crate::bundle::namespaces::{self, Joined, Mode};
@@ -169,7 +170,8 @@ fn mtab(root: &Path) -> std::io::Result<()> {
 
 /// Takes the root file system off its directory once nobody is in it, so that the directory can
 /// go; what is still in use stays until the monitor ends.
-pub(super) fn unmount_root(container: &Container) {
+pub(super) fn unmount_all(container: &Container) {
+    shm::leave(&container.live);
     let target = container.live.join("rootfs");
     // Not mounted: a directory as it is, or the container never came so far.
     let _ = unmount(target, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
@@ -244,8 +246,11 @@ fn joined(context: &Context, record: &Record) -> Result<Joined> {
     };
     let ipc = namespaces::ipc(record)?;
     let shm = match &ipc {
-        Mode::Of(name) => Some(shared_memory(context, name)?),
-        _ if shares_memory(record) => Some(own_shared_memory(context, record)?),
+        Mode::Of(name) => {
+            let other = Container::find(context, name)?.record()?;
+            let live = context.paths.live(&record.id);
+            Some(shm::join(&live, (name, &other, running(context, name)?))?)
+        }
         _ => None,
     };
     Ok(Joined {
@@ -254,38 +259,6 @@ fn joined(context: &Context, record: &Record) -> Result<Joined> {
         shm,
         pid: of(namespaces::pid(record)?, "pid")?,
     })
-}
-
-/// Directory of shared memory that others may join.
-pub(crate) const SHM: &str = "shm";
-
-/// Whether others may join the container's IPC namespace.
-pub(crate) fn shares_memory(record: &Record) -> bool {
-    record.flags.isolation.ipc.as_deref() == Some("shareable")
-}
-
-/// Makes the directory; it goes with what the container needs while it runs.
-fn own_shared_memory(context: &Context, record: &Record) -> Result<PathBuf> {
-    if record.flags.isolation.shm_size.is_some() {
-        return Err(Error::new("cannot give shared memory a size")
-            .why("with --ipc shareable it is a directory of the run root")
-            .fix("leave out --shm-size"));
-    }
-    let path = context.paths.live(&record.id).join(SHM);
-    let made = fs::create_dir_all(&path)
-        .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o1777)));
-    made.what(|| format!("cannot make {}", path.display()))?;
-    Ok(path)
-}
-
-fn shared_memory(context: &Context, name: &str) -> Result<PathBuf> {
-    let other = Container::find(context, name)?;
-    if !shares_memory(&other.record()?) {
-        return Err(Error::new(format!("cannot join the IPC of container {name}"))
-            .why("non-shareable IPC")
-            .fix("start that container with --ipc shareable"));
-    }
-    Ok(other.live.join(SHM))
 }
 
 /// Pid of the first process of another container.

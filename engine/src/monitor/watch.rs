@@ -209,7 +209,7 @@ impl<'a> Monitor<'a> {
     /// What the runtime, the network and the kernel keep of the container goes.
     fn clear(&mut self) {
         launch::delete(self.context, &self.record);
-        prepare::unmount_root(&self.container);
+        prepare::unmount_all(&self.container);
     }
 
     /// A disk that is full must not end the container; `ps` sees that the monitor is gone.

@@ -128,14 +128,18 @@ fn namespaces_of_the_host_and_of_others() {
     assert_eq!(inside(&["--pid", "container:web"], "pid"), theirs.to_string_lossy());
     let refused = pier.sh(&["--rm", "--ipc", "container:web"], "true");
     assert!(refused.err.contains("non-shareable IPC"), "{}", refused.err);
-    pier.start("shares", &["--ipc", "shareable"], "echo seen >/dev/shm/file; sleep 100");
+    let flags = ["--ipc", "shareable", "--shm-size", "1m"];
+    pier.start("shares", &flags, "echo seen >/dev/shm/file; sleep 100");
     let joined = pier.sh(
         &["--rm", "--ipc", "container:shares"],
-        "while [ ! -s /dev/shm/file ]; do sleep 0.1; done; cat /dev/shm/file; mount | grep /dev/shm",
+        "while [ ! -s /dev/shm/file ]; do sleep 0.1; done; cat /dev/shm/file; mount | grep /dev/shm
+         echo back >/dev/shm/second",
     );
-    assert!(joined.out.starts_with("seen\n") && joined.out.contains("noexec"), "{joined:?}");
-    let refused = pier.sh(&["--rm", "--ipc", "shareable", "--shm-size", "1m"], "true");
-    assert!(refused.err.contains("leave out --shm-size"), "{}", refused.err);
+    assert!(joined.out.starts_with("seen\n"), "{joined:?}");
+    assert!(joined.out.contains("noexec") && joined.out.contains("size=1024k"), "{joined:?}");
+    assert_eq!(pier.say(&["exec", "shares", "cat", "/dev/shm/second"]).out, "back\n");
+    let dead = pier.sh(&["--rm", "--ipc", "container:nobody"], "true");
+    assert_ne!(dead.code, 0);
 }
 
 #[test]
