@@ -28,7 +28,8 @@ for file in hosts hostname resolv.conf mtab; do
     [ ! -e /etc/$file ] || echo "file /etc/$file $(stat -c '%F %a %u %g' /etc/$file)"
 done
 sed 's/^/hosts /' /etc/hosts 2>/dev/null
-sed '/^#/d; /^$/d; s/^/resolv /' /etc/resolv.conf 2>/dev/null
+# Between lines of two kinds the order says nothing, and versions of Docker differ.
+sed '/^#/d; /^$/d; s/^/resolv /' /etc/resolv.conf 2>/dev/null | sort -s -k 2,2
 for key in net/ipv4/ip_forward net/ipv4/ip_unprivileged_port_start net/ipv4/ping_group_range kernel/shmmax kernel/msgmax; do
     [ ! -e /proc/sys/$key ] || echo "sysctl $key $(cat /proc/sys/$key)"
 done
