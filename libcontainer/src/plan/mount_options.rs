@@ -5,6 +5,8 @@
 
 use serde::Serialize;
 
+use super::mounts::mappings::asks;
+
 /// `MOUNT_ATTR_*` of mount_setattr(2) and fsmount(2): properties of one mount.
 pub mod attr {
     /// Read-only.
@@ -259,6 +261,8 @@ impl Parsed {
             let word = word.as_ref();
             match lookup(word) {
                 Some(effect) => parsed.apply(effect),
+                // With mappings of its own, which are no data: `idmap=uids=…;gids=…`.
+                None if asks(word).is_some() => parsed.id_map = asks(word),
                 None => parsed.data.extend(split_data(word)),
             }
         }

@@ -13,6 +13,7 @@
 
 pub mod bind;
 pub mod cgroup;
+pub(crate) mod mappings;
 pub mod op;
 
 use std::ffi::CString;

@@ -3,6 +3,7 @@
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Process};
 
 use super::{Asked, Fault, Rule, Verdict, ensure};
+use crate::plan::mounts::mappings;
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -69,9 +70,9 @@ fn ranges_are_legal(asked: Asked<'_>) -> Verdict {
         list_is_legal(field, list)?;
     }
     for (index, mount) in asked.spec.oci.mounts().iter().flatten().enumerate() {
-        let lists = [("uidMappings", mount.uid_mappings()), ("gidMappings", mount.gid_mappings())];
-        for (member, list) in lists {
-            let list = list.as_deref().unwrap_or_default();
+        // What is no mapping at all is refused where mounts are.
+        let Ok(Some(own)) = mappings::of(mount, asked.linux()) else { continue };
+        for (member, list) in [("uidMappings", &own.uids), ("gidMappings", &own.gids)] {
             list_is_legal(&format!("mounts[{index}].{member}"), list)?;
         }
     }

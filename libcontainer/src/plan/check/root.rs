@@ -6,6 +6,7 @@ use oci_spec::runtime::{Hook, LinuxNamespaceType, Mount};
 
 use super::{Asked, Fault, Rule, Verdict, ensure, set};
 use crate::host::kernel;
+use crate::plan::mounts::mappings;
 
 /// Bytes of a host or domain name (`__NEW_UTS_LEN`, sethostname(2)).
 const NAME_MAX: usize = 64;
@@ -121,11 +122,12 @@ fn idmaps_have_mappings(asked: Asked<'_>) -> Verdict {
         let has = |names: &[&str]| {
             mount.options().iter().flatten().any(|option| names.contains(&option.as_str()))
         };
-        let own = mount.uid_mappings().iter().flatten().next().is_some();
-        if !own && !has(&["idmap", "ridmap"]) {
+        let fault = |why: &str| Fault::at(format!("mounts[{index}]"), why);
+        let own = mappings::of(mount, asked.linux()).map_err(|why| fault(&why))?.is_some();
+        if !own && !mount.options().iter().flatten().any(|option| mappings::asks(option).is_some())
+        {
             continue;
         }
-        let fault = |why: &str| Fault::at(format!("mounts[{index}]"), why);
         let bind = has(&["bind", "rbind"]) || mount.typ().as_deref() == Some("bind");
         ensure(bind, || fault("id-mapped mounts are only supported for bind-mounts"))?;
         ensure(own || asked.has_namespace(LinuxNamespaceType::User), || {

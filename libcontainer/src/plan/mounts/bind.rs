@@ -6,8 +6,8 @@ use std::path::Path;
 use oci_spec::runtime::Mount;
 use serde::Serialize;
 
-use super::map_lines;
 use super::op::Context;
+use super::{map_lines, mappings};
 use crate::error::Result;
 use crate::plan::mount_options::{Attrs, Parsed, attr, attrs_of, ms};
 use crate::plan::paths::{self, InRoot};
@@ -107,20 +107,17 @@ fn bind_attrs(options: &Parsed) -> (Option<Attrs>, Attrs) {
 }
 
 fn id_map(context: &Context<'_>, mount: &Mount, options: &Parsed) -> Result<Option<IdMap>, String> {
-    let maps = (mount.uid_mappings().as_deref(), mount.gid_mappings().as_deref());
-    let user_namespace = match maps {
-        (None, None) if options.id_map.is_none() => return Ok(None),
+    let own = mappings::of(mount, context.request.spec.linux().as_ref())?;
+    let user_namespace = match own {
+        None if options.id_map.is_none() => return Ok(None),
         _ if context.request.rootless => {
             return Err("id-mapped mounts are not supported for rootless containers".into());
         }
-        (None, None) => context.container.cloned().ok_or(
+        None => context.container.cloned().ok_or(
             "id-mapped mounts must have both uid and gid mappings specified, \
              or a container with a user namespace",
         )?,
-        (Some(uid), Some(gid)) if !uid.is_empty() && !gid.is_empty() => {
-            UserNamespace::Maps { uid: map_lines(uid), gid: map_lines(gid) }
-        }
-        _ => return Err("id-mapped mounts must have both uid and gid mappings specified".into()),
+        Some(own) => UserNamespace::Maps { uid: map_lines(&own.uids), gid: map_lines(&own.gids) },
     };
     Ok(Some(IdMap { recursive: options.id_map == Some(true), user_namespace }))
 }

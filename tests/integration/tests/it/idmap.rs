@@ -309,3 +309,80 @@ fn a_mount_has_mappings_of_its_own() {
     let seen = Volume::new().owners(&["rbind", "idmap"], Some(1000));
     assert_eq!(seen, "1005:1006 5:6");
 }
+
+/// crun's words for a mount's own mappings, which podman hands on: absolute, and with `@` through the
+/// container's.
+///
+/// runc: refuses them.
+#[test]
+fn mappings_may_be_words() {
+    need!(root, user_namespace);
+    let seen = |word: &str| Volume::new().in_user_namespace().owners(&["rbind", word], None);
+    assert_eq!(seen("ridmap=uids=0-100010-50;gids=0-100020-50"), "15:26 15:26");
+    assert_eq!(seen("idmap=uids=@0-10-50;gids=@0-20-50"), "15:26 65534:65534");
+    let refused = |word: &str| {
+        let bind = ["bind", word];
+        Bundle::new().user_namespace().mount("bind", "/tmp", "/volume", &bind).refused()
+    };
+    let message = refused("idmap=uids=0-100000-10");
+    assert!(message.contains("mounts[") && message.contains("both uid and gid"), "{message}");
+    let message = refused("idmap=uids=0-1-10#5-20-10;gids=0-1-1");
+    assert!(message.contains("overlaps entry 0"), "{message}");
+}
+
+/// Covers a directory with an idmapped mount of it, 0 to 65535 as 100000 to 165535, and goes on with the rest.
+const IDMAPPED: &str = r#"
+    my $dir = shift;
+    pipe(my $read, my $write);
+    my $owner = fork // die;
+    if (!$owner) {
+        syscall(272, 0x10000000) == 0 or die "unshare: $!"; # CLONE_NEWUSER
+        syswrite $write, "x";
+        exec "sleep", "60";
+    }
+    close $write;
+    sysread($read, my $done, 1) or die "no user namespace";
+    for my $map ("uid_map", "gid_map") {
+        open(my $file, ">", "/proc/$owner/$map") or die "$map: $!";
+        syswrite($file, "0 100000 65536") or die "$map: $!";
+    }
+    open(my $ids, "<", "/proc/$owner/ns/user") or die;
+    my $tree = syscall(428, -100, $dir, 0x80001); # open_tree: OPEN_TREE_CLONE, OPEN_TREE_CLOEXEC
+    $tree >= 0 or die "open_tree: $!";
+    my $attr = pack("QQQQ", 0x100000, 0, 0, fileno $ids); # MOUNT_ATTR_IDMAP
+    my ($none, $empty) = ("", 0x1000);
+    syscall(442, $tree, $none, $empty, $attr, 32) == 0 or die "mount_setattr: $!";
+    syscall(429, $tree, $none, -100, $dir, 4) == 0 or die "move_mount: $!";
+    kill 9, $owner;
+    waitpid $owner, 0;
+    exec @ARGV;"#;
+
+/// A root file system that the caller has mapped for the container's ids, as containerd's and podman's idmapped
+/// layers are: owners inside are those on disk, and so are those of what is made.
+#[test]
+fn a_rootfs_that_is_idmapped_keeps_its_owners() {
+    need!(root, user_namespace, file("/usr/bin/perl"));
+    let bundle = Bundle::new().file("/file", "x");
+    chown(bundle.rootfs("/file"), Some(5), Some(6)).unwrap();
+    let rootfs = bundle.rootfs("").to_string_lossy().into_owned();
+    let map = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
+    let c = bundle
+        .namespace("user", "")
+        .set("/linux/uidMappings", map.clone())
+        .set("/linux/gidMappings", map)
+        .mount("tmpfs", "tmpfs", "/deep/new", &["nosuid"])
+        .probe("stat /file -- create /made -- stat /deep -- stat /dev/null".split(' '))
+        .under(&["unshare", "-m", "--propagation", "private", "perl", "-e", IDMAPPED, &rootfs])
+        .run();
+    let owner = |file: &str| {
+        let stat = c.value(&format!("stat {file}"));
+        format!("{}:{}", stat["uid"], stat["gid"])
+    };
+    assert_eq!((owner("/file"), owner("/deep")), ("5:6".to_owned(), "0:0".to_owned()));
+    assert_eq!(c.fact("create"), "ok");
+    assert_eq!(c.value("stat /dev/null")["minor"], 3);
+    for made in ["/made", "/deep/new", "/dev", "/proc"] {
+        let meta = std::fs::metadata(c.rootfs(made)).unwrap();
+        assert_eq!((meta.uid(), meta.gid()), (0, 0), "{made}");
+    }
+}
