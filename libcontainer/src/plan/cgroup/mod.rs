@@ -171,6 +171,10 @@ pub fn build(spec: &Spec, host: &Host, options: &Options) -> Result<CgroupPlan> 
     Ok(plan)
 }
 
+/// The remedy where no cgroup file system is mounted.
+const MOUNT: &str = "`mount -t cgroup2 none /sys/fs/cgroup` mounts it; or run without cgroups: \
+                     --cgroup-manager=disabled";
+
 /// The plan of a container without any cgroup: by option, or because the host has none and we
 /// have no root rights either.
 fn without(spec: &Spec, driver: CgroupDriver, forgiving: bool) -> Result<CgroupPlan> {
@@ -180,6 +184,7 @@ fn without(spec: &Spec, driver: CgroupDriver, forgiving: bool) -> Result<CgroupP
             "no cgroup file system is mounted at /sys/fs/cgroup"
         }
     };
+    let absent = driver != CgroupDriver::Disabled;
     // What would have been written decides: bundles carry empty objects and zeros.
     let dirs = [DirPlan { controllers: vec![], mount: "".into(), path: "".into() }];
     let mut words = Words { dirs: &dirs, writes: Vec::new() };
@@ -187,10 +192,11 @@ fn without(spec: &Spec, driver: CgroupDriver, forgiving: bool) -> Result<CgroupP
         v2::resources(resources, spec.pids_limit, &mut words)?;
     }
     if let Some(first) = words.writes.first() {
-        return Err(Error::rule(Step::Cgroup, &first.field, format!("cannot be limited: {why}")));
+        let error = Error::rule(Step::Cgroup, &first.field, format!("cannot be limited: {why}"));
+        return Err(if absent { error.hint(MOUNT) } else { error });
     }
-    if driver != CgroupDriver::Disabled && !forgiving {
-        return Err(Error::rule(Step::Cgroup, "linux.cgroupsPath", why));
+    if absent && !forgiving {
+        return Err(Error::rule(Step::Cgroup, "linux.cgroupsPath", why).hint(MOUNT));
     }
     Ok(CgroupPlan::default())
 }
@@ -223,7 +229,7 @@ fn device_plan(spec: &Spec, plan: &CgroupPlan, list: DeviceList) -> Result<Devic
         None if plan.devices_optional => {
             Ok(DevicePlan::Program { program: None, only_allows: true })
         }
-        None => Err(not_mounted("linux.resources.devices", "devices")),
+        None => Err(not_mounted("linux.resources.devices", "devices", &plan.dirs)),
     }
 }
 
@@ -256,7 +262,8 @@ impl Words<'_> {
         let dir = match self.unified() {
             true => 0,
             false => {
-                position(self.dirs, &controller).ok_or_else(|| not_mounted(&field, &controller))?
+                let found = position(self.dirs, &controller);
+                found.ok_or_else(|| not_mounted(&field, &controller, self.dirs))?
             }
         };
         let value = value.to_string();
@@ -287,15 +294,23 @@ fn position(dirs: &[DirPlan], controller: &str) -> Option<usize> {
     dirs.iter().position(|dir| dir.controllers.iter().any(|c| c == controller))
 }
 
-fn not_mounted(field: &str, controller: &str) -> Error {
+fn not_mounted(field: &str, controller: &str, dirs: &[DirPlan]) -> Error {
+    // The controllers that no v1 hierarchy took are v2's.
+    let elsewhere = match dirs.iter().any(DirPlan::is_v2) {
+        true => {
+            ", which takes it from v2; boot with systemd.unified_cgroup_hierarchy=1, where v2 \
+             alone limits (a hybrid host limits with v1)"
+        }
+        false => "",
+    };
     Error::rule(
         Step::Cgroup,
         field,
         format!("cannot set {controller} limit: the controller is not mounted (cgroup v1)"),
     )
     .hint(format!(
-        "mount it at /sys/fs/cgroup/{controller}, boot without cgroup_disable={controller}, \
-         or leave the field out"
+        "mount it at /sys/fs/cgroup/{controller}{elsewhere}; boot without \
+         cgroup_disable={controller}; or leave the field out"
     ))
 }
 

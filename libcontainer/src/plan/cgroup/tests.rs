@@ -125,6 +125,14 @@ fn controller_that_is_not_mounted_is_named() {
         "cgroup linux.resources.pids.limit: cannot set pids limit: \
          the controller is not mounted (cgroup v1)"
     );
+    let hint = |host: &Host| {
+        let error = plan(host, json!({"resources": {"pids": {"limit": 3}}})).unwrap_err();
+        error.hint.unwrap().to_string()
+    };
+    assert!(hint(&host).contains("unified_cgroup_hierarchy=1"), "{}", hint(&host));
+    let mut legacy = host.clone();
+    legacy.cgroup.hierarchies.retain(|h| !h.is_v2());
+    assert!(!hint(&legacy).contains("v2"), "{}", hint(&legacy));
     host.cgroup.hierarchies.retain(|h| !h.controllers.iter().any(|c| c == "devices"));
     assert!(refusal(&host, json!({})).contains("devices"));
     assert!(plan(&Host { euid: 1000, ..host }, json!({})).is_ok());
@@ -134,7 +142,9 @@ fn controller_that_is_not_mounted_is_named() {
 fn host_without_cgroups_is_an_error_for_root() {
     let host = Host { cgroup: CgroupLayout::default(), ..Host::ideal() };
     let user = Host { euid: 1000, ..host.clone() };
-    assert!(plan(&host, json!({})).unwrap_err().to_string().contains("no cgroup file system"));
+    let error = plan(&host, json!({})).unwrap_err();
+    assert!(error.to_string().contains("no cgroup file system"));
+    assert!(error.hint.unwrap().contains("mount -t cgroup2"));
     assert!(plan(&user, json!({})).unwrap().dirs.is_empty());
     // Empty objects and zeros ask for nothing.
     assert!(plan(&user, json!({"resources": {"memory": {}, "blockIO": {"weight": 0}}})).is_ok());

@@ -29,6 +29,7 @@ mod exec_terminal;
 mod explain;
 mod faults;
 mod harness_itself;
+mod hierarchies;
 mod hooks;
 mod hostile;
 mod hostile_dev;
