@@ -66,14 +66,19 @@ bench: ## what a container costs, beside crun, runc and the kernel's floor
 
 man: ## write man pages and completions anew, from the definitions of the flags
 	CORTEN_REGENERATE=1 cargo test --locked -q -p corten generated
+	CORTEN_REGENERATE=1 cargo test --locked -q -p corten-engine --lib generated
 
-install: build ## binary, man pages and completions below PREFIX (/usr/local); DESTDIR is honoured
+install: build ## binaries, man pages and completions below PREFIX (/usr/local); DESTDIR is honoured
 	install -D -m 755 $(CORTEN) $(DESTDIR)$(PREFIX)/bin/corten
 	install -D -m 755 $(PIER) $(DESTDIR)$(PREFIX)/bin/pier
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/*.1
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/*.8
-	install -D -m 644 runtime/completions/corten.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/corten
-	install -D -m 644 runtime/completions/_corten $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_corten
-	install -D -m 644 runtime/completions/corten.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/corten.fish
+	for of in runtime/completions:corten engine/completions:pier; do \
+	    dir=$${of%:*} name=$${of#*:} share=$(DESTDIR)$(PREFIX)/share; \
+	    install -D -m 644 $$dir/$$name.bash $$share/bash-completion/completions/$$name; \
+	    install -D -m 644 $$dir/_$$name $$share/zsh/site-functions/_$$name; \
+	    install -D -m 644 $$dir/$$name.fish $$share/fish/vendor_completions.d/$$name.fish; \
+	done
 
 clean: ## remove what was built
 	cargo clean

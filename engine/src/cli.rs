@@ -5,10 +5,17 @@
 //! them. Only the flags of the verb that was typed are defined, which takes most of the time of a
 //! short command.
 
+mod absent;
+mod complete;
+mod completion;
 mod container;
+mod examples;
 mod image;
 mod literal;
+mod misuse;
 mod network;
+#[cfg(test)]
+mod pages;
 mod registry;
 mod system;
 mod volume;
@@ -18,6 +25,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, FromArgMatches};
 
 use crate::Context;
@@ -100,14 +108,19 @@ struct Global {
 
 /// Reads the command line, does what it says, tells how it ended.
 pub fn main(argv: Vec<OsString>) -> ExitCode {
+    let argv = ask_for_help(argv);
     let typed = Typed::find(&argv);
+    if let Some(error) = typed.refuse() {
+        tell(&error);
+        return ExitCode::from(FAILURE);
+    }
     // First of all: it may execute this program again.
     let sealed = if typed.makes_containers() { libcontainer::seal() } else { Ok(()) };
     let mut definitions = definitions(&typed);
     let argv = typed.close(argv);
     let matches = match definitions.try_get_matches_from_mut(argv) {
         Ok(matches) => matches,
-        Err(error) => return refuse(&error, typed.misuse()),
+        Err(error) => return refuse(&error, &typed, &definitions),
     };
     let sealed = sealed.map_err(Error::from);
     match sealed.and_then(|()| run(&mut definitions, &typed, &matches)) {
@@ -138,10 +151,31 @@ fn innermost(matches: &ArgMatches) -> Option<&ArgMatches> {
     Some(innermost(inner).unwrap_or(inner))
 }
 
+/// `help VERB` is `VERB --help`.
+fn ask_for_help(mut argv: Vec<OsString>) -> Vec<OsString> {
+    if argv.get(1).is_some_and(|word| word == "help") {
+        argv.remove(1);
+        argv.push("--help".into());
+    }
+    argv
+}
+
+/// The same among definitions: those with flags.
+fn innermost_command(command: &clap::Command) -> &clap::Command {
+    let typed = command.get_subcommands().find(|inner| {
+        inner.get_arguments().next().is_some() || inner.get_subcommands().next().is_some()
+    });
+    typed.map_or(command, innermost_command)
+}
+
 /// Which verb the command line names.
 struct Typed {
     verb: Option<&'static Verb>,
     group: Option<&'static str>,
+    /// The words that should name a verb.
+    said: String,
+    /// What stands before them.
+    front: Vec<String>,
     /// Place of the first word behind the verb.
     behind: usize,
 }
@@ -156,17 +190,33 @@ impl Typed {
                 Some("--root" | "--run-root") => at += 2,
                 Some(flag) if flag.starts_with('-') => at += 1,
                 Some(word) => break word,
-                None => return Self { verb: None, group: None, behind: at },
+                None => break "",
             }
         };
+        let front = (1..at).filter_map(|at| word(at).map(str::to_owned)).collect();
         let group = MANAGED.iter().find(|(name, _)| *name == first).map(|(name, _)| *name);
         let second = word(at + 1).filter(|_| group.is_some());
         let behind = at + 1 + usize::from(second.is_some());
-        let spelling =
-            second.map_or_else(|| first.to_owned(), |second| format!("{first} {second}"));
-        let named = |verb: &&Verb| verb.spellings.contains(&spelling.as_str());
-        let verb = all().find(named).or_else(|| container::HIDDEN.iter().find(named));
-        Self { verb, group, behind }
+        let said = second.map_or_else(|| first.to_owned(), |second| format!("{first} {second}"));
+        let named = |verb: &&Verb| verb.spellings.contains(&said.as_str());
+        let verb = all().find(named).or_else(|| hidden().find(named));
+        Self { verb, group, said, front, behind }
+    }
+
+    /// Why nothing is done, when the words that name a verb are Docker's but not ours.
+    fn refuse(&self) -> Option<Error> {
+        if self.verb.is_some() { None } else { absent::verb(&self.said) }
+    }
+
+    /// How the verb is called: `pier run`.
+    fn name(&self) -> String {
+        let verb = self.verb.and_then(|verb| verb.spellings.first().copied());
+        verb.or(self.group).map_or_else(|| "pier".to_owned(), |name| format!("pier {name}"))
+    }
+
+    /// Whether a flag was typed before the verb.
+    fn is_in_front(&self, flag: &str) -> bool {
+        self.front.iter().any(|word| word.starts_with(flag))
     }
 
     /// Whether a container's processes come from this one: then the program's own file must be
@@ -196,6 +246,11 @@ fn all() -> impl Iterator<Item = &'static Verb> {
     GROUPS.iter().flat_map(|group| group.iter())
 }
 
+/// What no person types.
+fn hidden() -> impl Iterator<Item = &'static Verb> {
+    container::HIDDEN.iter().chain(complete::HIDDEN)
+}
+
 /// Definitions for one command line: every verb by name, the flags only of the one typed.
 fn definitions(typed: &Typed) -> clap::Command {
     let root = clap::Command::new("pier").disable_version_flag(true);
@@ -205,7 +260,7 @@ fn definitions(typed: &Typed) -> clap::Command {
         let name = verb.spellings.iter().find(|spelling| !spelling.contains(' '))?;
         Some(command(name, verb, wanted(verb)))
     }));
-    let hidden = container::HIDDEN.iter().filter(|verb| wanted(verb));
+    let hidden = hidden().filter(|verb| wanted(verb));
     let root =
         root.subcommands(hidden.map(|verb| command(verb.spellings[0], verb, true).hide(true)));
     root.subcommands(MANAGED.iter().map(|(group, about)| {
@@ -230,7 +285,10 @@ fn definitions(typed: &Typed) -> clap::Command {
 fn command(name: &'static str, verb: &'static Verb, wanted: bool) -> clap::Command {
     let command = clap::Command::new(name);
     let command = if wanted { with_help((verb.define)(command)) } else { command };
-    command.about(verb.about)
+    match examples::of(verb).filter(|_| wanted && command.get_after_help().is_none()) {
+        Some(examples) => command.about(verb.about).after_help(examples),
+        None => command.about(verb.about),
+    }
 }
 
 /// `--help`, and `-h` where it is not the host name's, as in Docker.
@@ -249,13 +307,13 @@ pub(crate) fn misread(error: &clap::Error) -> Error {
 }
 
 /// Prints help, or says what was not understood.
-fn refuse(error: &clap::Error, code: u8) -> ExitCode {
-    let text = error.render().to_string();
-    if !error.use_stderr() {
-        return print(&text).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+fn refuse(error: &clap::Error, typed: &Typed, definitions: &clap::Command) -> ExitCode {
+    if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        tell(&misuse::explain(error, typed, definitions));
+        return ExitCode::from(typed.misuse());
     }
-    let _ = write!(std::io::stderr(), "pier: {}", text.trim_start_matches("error: "));
-    ExitCode::from(code)
+    let text = error.render().to_string();
+    print(&text).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
 /// `pier: what: why`, and what to do on a line of its own.
@@ -300,13 +358,5 @@ mod tests {
         for spelling in all().flat_map(|verb| verb.spellings) {
             assert!(seen.insert(*spelling), "{spelling}");
         }
-    }
-
-    #[test]
-    fn a_word_that_is_no_verb_is_left_to_clap() {
-        let typed = Typed::find(&argv("pier versoin"));
-        assert!(typed.verb.is_none());
-        let error = definitions(&typed).try_get_matches_from(argv("pier versoin")).unwrap_err();
-        assert!(error.to_string().contains("'version'"), "{error}");
     }
 }

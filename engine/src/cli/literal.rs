@@ -15,14 +15,10 @@ pub(super) fn close(
         if text == "--" {
             return argv;
         }
-        let value_follows = match (text.strip_prefix("--"), text.strip_prefix('-')) {
-            (Some(long), _) => {
-                !long.contains('=') && takes_value(definitions, |arg| is_long(arg, long))
-            }
-            (None, Some(shorts)) if !shorts.is_empty() => last_takes_value(definitions, shorts),
-            _ => break,
-        };
-        place += if value_follows { 2 } else { 1 };
+        if !text.starts_with('-') || text == "-" {
+            break;
+        }
+        place += if awaits_value(definitions, text).is_some() { 2 } else { 1 };
     }
     if place < argv.len() {
         argv.insert(place + 1, "--".into());
@@ -30,24 +26,42 @@ pub(super) fn close(
     argv
 }
 
-fn takes_value(definitions: &clap::Command, is: impl Fn(&clap::Arg) -> bool) -> bool {
-    definitions.get_arguments().any(|arg| is(arg) && arg.get_action().takes_values())
+/// The flag whose value is the word behind `text`.
+pub(super) fn awaits_value<'a>(
+    definitions: &'a clap::Command,
+    text: &str,
+) -> Option<&'a clap::Arg> {
+    match text.strip_prefix("--") {
+        Some(long) if long.contains('=') => None,
+        Some(long) => {
+            let flag = definitions.get_arguments().find(|arg| is_long(arg, long));
+            flag.filter(|arg| takes_next(arg))
+        }
+        None => last_takes_value(definitions, text.strip_prefix('-')?),
+    }
 }
 
-fn is_long(arg: &clap::Arg, name: &str) -> bool {
+/// `--sig-proxy` alone is a value of its own: what follows is the next word.
+fn takes_next(arg: &clap::Arg) -> bool {
+    arg.get_action().takes_values() && !arg.is_require_equals_set()
+}
+
+pub(super) fn is_long(arg: &clap::Arg, name: &str) -> bool {
     arg.get_long() == Some(name)
         || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&name))
 }
 
 /// Of `-ite`, `e` takes a value and nothing is left for it; of `-eA=B` something is.
-fn last_takes_value(definitions: &clap::Command, shorts: &str) -> bool {
+fn last_takes_value<'a>(definitions: &'a clap::Command, shorts: &str) -> Option<&'a clap::Arg> {
     let mut rest = shorts.chars();
     while let Some(short) = rest.next() {
-        if takes_value(definitions, |arg| arg.get_short() == Some(short)) {
-            return rest.as_str().is_empty();
+        let mut flags = definitions.get_arguments();
+        let flag = flags.find(|arg| arg.get_short() == Some(short));
+        if let Some(flag) = flag.filter(|arg| takes_next(arg)) {
+            return rest.as_str().is_empty().then_some(flag);
         }
     }
-    false
+    None
 }
 
 #[cfg(test)]
@@ -57,8 +71,7 @@ mod tests {
 
     #[test]
     fn flags_end_at_the_first_word_of_the_program() {
-        let definitions =
-            crate::container::create::Args::augment_args(clap::Command::new("create"));
+        let definitions = crate::container::run::Args::augment_args(clap::Command::new("run"));
         let closed = |line: &str| {
             let argv = line.split(' ').map(OsString::from).collect();
             let argv = close(argv, 1, &definitions);
@@ -71,6 +84,8 @@ mod tests {
             ("create --name=n -ite A img ls -l", "create --name=n -ite A img -- ls -l"),
             ("create -- img x", "create -- img x"),
             ("create --rm", "create --rm"),
+            ("run --sig-proxy img -d", "run --sig-proxy img -- -d"),
+            ("run --sig-proxy=false img -d", "run --sig-proxy=false img -- -d"),
         ] {
             assert_eq!(closed(typed), expected);
         }

@@ -1,6 +1,4 @@
-//! `network ls` and `network inspect`, and clear words for what there is not.
-
-use std::fmt::Write as _;
+//! `network ls`, `network inspect`, `network prune`: there are three networks, always.
 
 use clap::Args;
 use serde_json::{Map, Value as Json, json};
@@ -125,7 +123,7 @@ fn passes(filters: &[String], name: &str, driver: &str, id: &str) -> Result<bool
 #[derive(Args, Debug)]
 pub struct InspectArgs {
     /// Networks, by name or id
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "NETWORK")]
     networks: Vec<String>,
     /// Print by a Go template
     #[arg(short, long)]
@@ -206,14 +204,6 @@ fn object(context: &Context, network: &Network, name: &str, driver: &str) -> Res
     }))
 }
 
-/// What was typed behind a verb that does not exist yet.
-#[derive(Args, Debug)]
-pub struct Anything {
-    /// Ignored: the verb is refused
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    words: Vec<String>,
-}
-
 /// Flags of `network prune`.
 #[derive(Args, Debug)]
 pub struct PruneArgs {
@@ -231,18 +221,4 @@ pub struct PruneArgs {
 /// None.
 pub fn prune(_: &Context, _: &PruneArgs) -> Result<u8> {
     Ok(0)
-}
-
-/// `network create`, `rm`, `connect`, `disconnect`.
-///
-/// # Errors
-/// Always: there are no user networks.
-pub fn refuse(_: &Context, typed: &Anything) -> Result<u8> {
-    let mut what = String::from("cannot change networks");
-    if let Some(name) = typed.words.iter().rev().find(|word| !word.starts_with('-')) {
-        let _ = write!(what, " ({name})");
-    }
-    Err(Error::new(what)
-        .why("user defined networks are not supported; there are bridge, host and none")
-        .fix("share a network with --network container:NAME, give names with --add-host"))
 }

@@ -163,7 +163,7 @@ fn invalid(filter: &str) -> Error {
 #[derive(Args, Debug)]
 pub struct InspectArgs {
     /// Volumes
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "VOLUME")]
     volumes: Vec<String>,
     /// Print by a Go template
     #[arg(short, long)]
@@ -212,7 +212,7 @@ pub(crate) fn object(volumes: &Volumes<'_>, volume: &Volume) -> serde_json::Valu
 #[derive(Args, Debug)]
 pub struct RmArgs {
     /// Volumes
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "VOLUME")]
     volumes: Vec<String>,
     /// One that does not exist is fine
     #[arg(short, long)]
