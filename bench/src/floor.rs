@@ -5,8 +5,8 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use libcontainer::sys::argv::ArgV;
@@ -26,8 +26,9 @@ struct Floor {
 
 /// One container: cgroups made, `/bin/true` run in its namespaces, cgroups removed.
 pub(crate) fn container(rootfs: &str, cgroups: &[String]) -> Result<()> {
-    let dirs = make_cgroups(cgroups)?;
-    let v2 = cgroups.len() == 1;
+    let cgroups = Cgroups::make(cgroups)?;
+    let dirs = &cgroups.0;
+    let v2 = dirs.len() == 1;
     let (go, tell) = fd::pipe()?;
     let mut floor = Floor {
         rootfs: CString::new(rootfs)?,
@@ -46,39 +47,81 @@ pub(crate) fn container(rootfs: &str, cgroups: &[String]) -> Result<()> {
         exit_signal: libc::SIGCHLD,
     };
     let child = clone::spawn(&args, &mut floor, inside)?;
-    if !v2 {
-        for dir in &dirs {
-            fs::write(dir.join("cgroup.procs"), child.pid.to_string())?;
-        }
+    let placed = if v2 { Ok(()) } else { place(dirs, child.pid) };
+    if let Err(error) = placed.and_then(|()| Ok(fd::write_all(&tell, b"x")?)) {
+        // It would wait for ever: it has the other end of the pipe itself.
+        clone::pidfd_send_signal(&child.pidfd, libc::SIGKILL)?;
+        clone::wait_pidfd(&child.pidfd)?;
+        return Err(error);
     }
-    fd::write_all(&tell, b"x")?;
     let status = clone::wait_pidfd(&child.pidfd)?;
-    for dir in dirs {
-        while let Err(e) = fs::remove_dir(&dir) {
-            ensure!(e.raw_os_error() == Some(libc::EBUSY), "{}: {e}", dir.display());
-            std::thread::sleep(Duration::from_micros(100));
-        }
-    }
+    cgroups.remove()?;
     ensure!(status == WaitStatus::Exited(0), "the floor container ended with {status:?}");
     Ok(())
 }
 
-fn make_cgroups(parents: &[String]) -> Result<Vec<PathBuf>> {
-    let name = format!("corten-floor-{}", std::process::id());
-    let make = |parent: &String| {
-        let dir = PathBuf::from(parent).join(&name);
-        fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
-        for file in ["cpuset.cpus", "cpuset.mems"] {
-            // A v1 cpuset starts empty and takes no process until it has some.
-            if let (Ok(text), true) =
-                (fs::read(PathBuf::from(parent).join(file)), parent.contains("cpuset"))
-            {
-                fs::write(dir.join(file), text)?;
+fn place(dirs: &[PathBuf], pid: i32) -> Result<()> {
+    for dir in dirs {
+        let file = dir.join("cgroup.procs");
+        fs::write(&file, pid.to_string()).with_context(|| {
+            // The kernel's CONFIG_RT_GROUP_SCHED: a new cgroup has no real-time budget.
+            format!("{} (under chrt? v1 refuses real-time priority with EINVAL)", file.display())
+        })?;
+    }
+    Ok(())
+}
+
+/// The container's cgroups; gone with this value.
+struct Cgroups(Vec<PathBuf>);
+
+impl Cgroups {
+    fn make(parents: &[String]) -> Result<Self> {
+        let mut made = Self(Vec::new());
+        let name = format!("corten-floor-{}", std::process::id());
+        for parent in parents {
+            let parent = PathBuf::from(parent);
+            let dir = parent.join(&name);
+            fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
+            made.0.push(dir.clone());
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                // A v1 cpuset starts empty and takes no process until it has some.
+                if let Ok(text) = fs::read(parent.join(file)) {
+                    let file = dir.join(file);
+                    fs::write(&file, text).with_context(|| file.display().to_string())?;
+                }
             }
         }
-        Ok(dir)
-    };
-    parents.iter().map(make).collect()
+        Ok(made)
+    }
+
+    /// Removes them; what has just ended may be in there for a moment.
+    fn remove(mut self) -> Result<()> {
+        while let Some(dir) = self.0.last() {
+            remove(dir)?;
+            self.0.pop();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Cgroups {
+    fn drop(&mut self) {
+        for dir in &self.0 {
+            if let Err(error) = remove(dir) {
+                eprintln!("{error:#}");
+            }
+        }
+    }
+}
+
+fn remove(dir: &Path) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(10);
+    while let Err(e) = fs::remove_dir(dir) {
+        let busy = e.raw_os_error() == Some(libc::EBUSY) && Instant::now() < end;
+        ensure!(busy, "{}: {e}", dir.display());
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    Ok(())
 }
 
 fn inside(floor: &mut Floor) -> ! {
