@@ -87,6 +87,11 @@ fn text(text: Option<&CString>) -> String {
 /// Which one it was.
 fn subject(plan: &Plan, failure: &Failure) -> String {
     match failure.step {
+        Step::Cgroup => {
+            let mut v1 = plan.cgroup.dirs.iter().filter(|dir| !dir.is_v2());
+            let dir = v1.nth(failure.index()).map(|dir| dir.host_dir().join("tasks"));
+            dir.map(|file| file.display().to_string()).unwrap_or_default()
+        }
         Step::Namespace if failure.item == stage::NEW => "new".into(),
         Step::Namespace if failure.item == stage::NEW_USER => "new user".into(),
         Step::Namespace if failure.item == stage::TIME_OFFSETS => "linux.timeOffsets".into(),
@@ -148,6 +153,11 @@ fn hint(plan: &Plan, failure: &Failure) -> Option<String> {
         (Step::Keyring, libc::EDQUOT) => {
             "the key quota of this user is used up: raise kernel.keys.maxkeys, or pass \
              --no-new-keyring"
+        }
+        // sched(7), "Limiting the CPU usage of real-time and deadline processes".
+        (Step::Cgroup, libc::EINVAL) => {
+            "with real-time priority (chrt) a process joins only a cpu cgroup that has a budget for \
+             it: set linux.resources.cpu.realtimeRuntime, or call the runtime without"
         }
         (Step::Label, libc::ENOENT) => "load the profile with apparmor_parser(8)",
         (Step::Namespace, errno) if failure.item == stage::NEW_USER => {

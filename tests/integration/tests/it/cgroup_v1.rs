@@ -331,3 +331,17 @@ fn unified_is_refused_on_v1() {
         .refused();
     assert!(message.contains("unified"), "{message}");
 }
+
+/// With real-time priority a process may only join a cgroup with a budget for it (`CONFIG_RT_GROUP_SCHED`): the
+/// refusal names the file and tells both ways out.
+#[test]
+fn a_runtime_with_real_time_priority_is_told_why() {
+    need!(root, cgroup_v1, v1_file(("cpu", "cpu.rt_runtime_us")));
+    let bundle = Bundle::new().under(&["chrt", "-f", "1"]);
+    bundle.write();
+    let output = bundle.runtime().call(&bundle.words("create"));
+    let message = output.refused();
+    assert!(message.contains("cpu") && message.contains("/tasks: invalid argument"), "{message}");
+    assert!(output.stderr.contains("linux.resources.cpu.realtimeRuntime"), "{output:#?}");
+    assert!(bundle.place().settled().is_empty());
+}
