@@ -130,11 +130,12 @@ fn settle(init: &mut Init<'_>, tasks: &[OwnedFd]) -> Outcome {
 pub fn steps(init: &mut Init<'_>, steps: &[(Step, Run)]) -> Outcome {
     for (at, (_, run)) in steps.iter().enumerate() {
         let begin = init.kit.times.as_ref().map(|_| monotonic_ns());
-        run(init)?;
+        let done = run(init);
         if let (Some(times), Some(begin)) = (&init.kit.times, begin) {
             times.set(2 * at, begin);
             times.set(2 * at + 1, monotonic_ns());
         }
+        done?;
     }
     Ok(())
 }

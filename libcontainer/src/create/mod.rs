@@ -88,8 +88,25 @@ impl Container {
 /// # Errors
 /// Any step of the ladder; the process that calls has not been sealed, see [`crate::seal()`].
 pub fn create(plan: &Plan, store: &Store) -> Result<Container> {
-    let mut begun = false;
-    make(plan, store, &mut begun).map_err(|error| if begun { poststop(plan, error) } else { error })
+    create_noting(plan, store, &mut Progress::default())
+}
+
+/// How far a creation came that failed.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Pid of init, or of the bridge before it; 0 when there was none.
+    pub pid: i32,
+    /// When each step of the init stage ran, the one that failed last; empty unless the plan asks.
+    pub times: Vec<StepTime>,
+}
+
+/// As [`create`]; `progress` is filled when it fails.
+///
+/// # Errors
+/// Those of [`create`].
+pub fn create_noting(plan: &Plan, store: &Store, progress: &mut Progress) -> Result<Container> {
+    make(plan, store, progress)
+        .map_err(|error| if progress.pid > 0 { poststop(plan, error) } else { error })
 }
 
 /// A container that had begun to exist is gone again: the hooks of its end run (runtime.md,
@@ -106,8 +123,8 @@ fn poststop(plan: &Plan, error: Error) -> Error {
     error.hint(warnings.join("; "))
 }
 
-/// The page: each line is a module to open. `begun` is set once there is an init.
-fn make(plan: &Plan, store: &Store, begun: &mut bool) -> Result<Container> {
+/// The page: each line is a module to open. `progress` has a pid once there is an init.
+fn make(plan: &Plan, store: &Store, progress: &mut Progress) -> Result<Container> {
     must_be_sealed()?;
     let sockets = Sockets::connect(plan)?; // a caller that does not listen is told at once
     let intent = intent(plan)?;
@@ -123,7 +140,7 @@ fn make(plan: &Plan, store: &Store, begun: &mut bool) -> Result<Container> {
     let undo = undo.and_class(class.as_ref());
     let mut init = stage::clone(plan, &mut kit, &cgroup, init)?; // Direct or Bridge, then STEPS
     own(by_unit)?;
-    *begun = true;
+    progress.pid = init.pid();
     class.as_ref().map_or(Ok(()), |class| class.place(init.pid()))?;
     let times = kit.times.take();
     let _helper = kit.tree.take_helper(); // fetches sources for init, until it has pivoted
@@ -158,6 +175,7 @@ fn make(plan: &Plan, store: &Store, begun: &mut bool) -> Result<Container> {
         Err(error) => {
             // Best effort: the cause is the better error.
             let _back = moved.map(net::Moved::undo);
+            progress.times = timing::collect(times.as_ref(), init::STEPS);
             Err(explain(error, &cgroup))
         }
     }

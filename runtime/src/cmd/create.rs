@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use libcontainer::create::Container;
+use libcontainer::create::{Container, Progress, create_noting};
 use libcontainer::host::Host;
 use libcontainer::plan::{Options, Plan};
 use libcontainer::spec::Spec;
@@ -24,9 +24,9 @@ use crate::timings::Timings;
 pub(crate) fn create(args: &Create, settings: &Settings) -> Result<()> {
     let options = Options { detach: true, ..options(&args.shape, settings)? };
     let mut timings = Timings::default();
-    make(&args.shape, &options, settings, &mut timings)?;
+    let made = make(&args.shape, &options, settings, &mut timings);
     timings.tell(settings);
-    Ok(())
+    made.map(drop)
 }
 
 /// Makes the container and writes its pid file.
@@ -63,9 +63,14 @@ pub(crate) fn carry_out(
         settings.log.say(Level::Debug, &format!("seccomp filter flags: {}", seccomp.flags));
     }
     let store = Store::new(&settings.root);
-    let create = || libcontainer::create::create(plan, &store);
-    let container = timings.measure("create", create)?;
-    timings.steps(&container.times, container.pid());
+    let mut progress = Progress::default();
+    let create = || create_noting(plan, &store, &mut progress);
+    let made = timings.measure("create", create);
+    match &made {
+        Ok(container) => timings.steps(&container.times, container.pid()),
+        Err(_) => timings.steps(&progress.times, progress.pid),
+    }
+    let container = made?;
     if let Some(path) = &shape.pid_file {
         // Callers wait for this file; a container they cannot find must not stay.
         pid_file::write(path, container.pid()).inspect_err(|_| undo(&shape.id, settings))?;

@@ -42,7 +42,8 @@ fn run(args: &Exec, settings: &Settings) -> Result<u8> {
     for warning in &plan.process.warnings {
         settings.log.say(Level::Warning, warning);
     }
-    let mut joined = timings.measure("join", || exec::join(&plan, &target))?;
+    let joined = timings.measure("join", || exec::join(&plan, &target));
+    let mut joined = joined.inspect_err(|_| timings.tell(settings))?;
     timings.steps(&joined.times, joined.pid());
     let foreground = match (foreground, joined.console.take()) {
         (Some(mut foreground), Some(master)) => {
@@ -51,8 +52,9 @@ fn run(args: &Exec, settings: &Settings) -> Result<u8> {
         }
         (foreground, _) => foreground,
     };
-    timings.measure("start", || joined.start(&plan))?;
+    let started = timings.measure("start", || joined.start(&plan));
     timings.tell(settings);
+    started?;
     if let Some(path) = &args.pid_file {
         // Callers wait for this file; a process that they cannot find must not stay.
         pid_file::write(path, joined.pid())?;

@@ -29,7 +29,8 @@ pub(crate) fn run(args: &Run, settings: &Settings) -> Result<u8, Failure> {
         true => None,
         false => Some(Foreground::begin(!args.no_subreaper)?),
     };
-    let (plan, container) = create::make(&args.shape, &options, settings, &mut timings)?;
+    let made = create::make(&args.shape, &options, settings, &mut timings);
+    let (plan, container) = made.inspect_err(|_| timings.tell(settings))?;
     let ended = match foreground {
         Some(foreground) => stay(foreground, &plan, container, settings, timings),
         None => leave(&args.shape.id, settings, timings),
@@ -56,8 +57,9 @@ pub(crate) fn stay(
         foreground.attach(master)?;
     }
     foreground.watch(start::proxy(&container.state.dir, &settings.log));
-    timings.measure("start", || container.start(plan)).map_err(Failure::of_start)?;
+    let started = timings.measure("start", || container.start(plan));
     timings.tell(settings);
+    started.map_err(Failure::of_start)?;
     let gone = || std::io::Error::from_raw_os_error(libc::ECHILD);
     let pidfd = container.pidfd().ok_or_else(gone).at(Step::Wait, || "init")?;
     let init = Init { pid: container.pid(), pidfd: pidfd.as_fd() };
@@ -66,7 +68,7 @@ pub(crate) fn stay(
 
 /// Starts the program and leaves it.
 fn leave(id: &str, settings: &Settings, mut timings: Timings) -> Result<u8, Failure> {
-    timings.measure("start", || start::by_id(id, settings))?;
+    let started = timings.measure("start", || start::by_id(id, settings));
     timings.tell(settings);
-    Ok(0)
+    started.map(|()| 0)
 }

@@ -53,6 +53,28 @@ fn timings_are_a_chrome_trace() {
     assert!(names.contains("mount") && names.contains("pivot"), "{names}");
 }
 
+/// A `create` or `run` that fails leaves what was measured until then, the failing step included.
+#[test]
+fn timings_of_a_failure_are_kept() {
+    need!(root);
+    for verb in ["create", "run"] {
+        let bundle = Bundle::new().mount("no-such-fs", "none", "/mnt", &[]);
+        let file = bundle.outside("timings.json");
+        let bundle = bundle.global(&["--timings", &file.to_string_lossy()]);
+        bundle.write();
+        let message = bundle.runtime().call(&bundle.words(verb)).refused();
+        assert!(message.contains("/mnt"), "{message}");
+        let trace: Value = serde_json::from_str(&runtime::lossy(&file)).unwrap();
+        let events = trace["traceEvents"].as_array().unwrap();
+        let names: Vec<_> = events.iter().filter_map(|event| event["name"].as_str()).collect();
+        assert_eq!(names[..2], ["plan", "create"], "{trace}");
+        assert_eq!(names.last(), Some(&"mount"), "{trace}");
+        let create = events[1]["pid"].as_i64();
+        assert!(events[2..].iter().all(|event| event["pid"].as_i64() > Some(0)), "{trace}");
+        assert!(events[2..].iter().all(|event| event["pid"].as_i64() != create), "{trace}");
+    }
+}
+
 /// The error in the log has keys beside the message: a code that does not change, the step, errno, a hint.
 #[test]
 fn errors_have_keys_for_programs() {
