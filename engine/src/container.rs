@@ -4,6 +4,7 @@
 //! `state.json` ([`state`]) what became of it. Its monitor ([`crate::monitor`]) is the only writer
 //! of the state while it runs. Verbs on one container take its lock; readers take none.
 
+pub mod cp;
 pub mod create;
 pub mod exec;
 pub mod flags;

@@ -64,8 +64,10 @@ pub fn mounts(record: &Record, facts: &Facts, security: &Security) -> Result<Vec
     out.extend(shm(record, facts)?);
     let taken = |to: &str, list: &[Value]| list.iter().any(|mount| mount["destination"] == to);
     // What the user mounts at such a place replaces it.
-    let asked: Vec<Value> =
+    let mut asked: Vec<Value> =
         facts.mounts.iter().cloned().chain(record.mounts.iter().map(volume)).collect();
+    // A volume at /etc does not hide /etc/hosts.
+    asked.sort_by_key(|mount| mount["destination"].as_str().map_or(0, depth));
     out.retain(|mount| !taken(mount["destination"].as_str().unwrap_or_default(), &asked));
     out.extend(asked);
     if record.flags.basics.init {
@@ -73,6 +75,11 @@ pub fn mounts(record: &Record, facts: &Facts, security: &Security) -> Result<Vec
                          "options": ["bind", "ro", "rprivate"] }));
     }
     Ok(out)
+}
+
+/// How many names a path has: what is mounted on something that is mounted comes later.
+pub fn depth(path: &str) -> usize {
+    path.split('/').filter(|part| !part.is_empty()).count()
 }
 
 fn shm(record: &Record, facts: &Facts) -> Result<Option<Value>> {

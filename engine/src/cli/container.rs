@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Verb, verb};
 use crate::Context;
 use crate::container::{
-    create, exec, inspect, logs, pause, ps, rename, rm, run, signal, start, top, update, wait,
+    cp, create, exec, inspect, logs, pause, ps, rename, rm, run, signal, start, top, update, wait,
 };
 use crate::error::{ENGINE, Result};
 
@@ -49,6 +49,12 @@ pub(super) static VERBS: &[Verb] = &[
         "Run another program in a container that runs",
         misuse: 1,
         literal
+    ),
+    verb!(
+        ["cp", "container cp"],
+        cp::Args,
+        cp::cp,
+        "Copy files between a container and this machine"
     ),
     verb!(["logs", "container logs"], logs::Args, logs::logs, "Show what a container has written"),
     verb!(

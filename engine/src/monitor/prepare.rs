@@ -85,7 +85,7 @@ pub(crate) fn prepare(
     record: &Record,
 ) -> Result<Prepared> {
     volume::activate(&context.paths, &record.mounts)?;
-    let rootfs = mount_root(container, record)?;
+    let rootfs = mount_root(container, record, record.flags.basics.rm)?;
     if volume::needs_content(&record.mounts) {
         let root = fs::File::open(&rootfs).what(|| format!("cannot open {}", rootfs.display()))?;
         volume::populate(&context.paths, &record.mounts, root.as_fd())?;
@@ -123,16 +123,23 @@ fn net_files(files: &Files, read_only: bool) -> Vec<serde_json::Value> {
     all.map(|(to, from)| bundle::tree::bind(&from.to_string_lossy(), to, more)).into()
 }
 
-/// The root file system: a directory as it is, or an image's layers with one of our own on top.
-fn mount_root(container: &Container, record: &Record) -> Result<PathBuf> {
+/// The root file system: a directory as it is, or an image's layers with one of our own on top,
+/// which is not synced when it is volatile.
+///
+/// # Errors
+/// The kernel refuses to mount it.
+pub(crate) fn mount_root(
+    container: &Container,
+    record: &Record,
+    volatile: bool,
+) -> Result<PathBuf> {
     if let Some(rootfs) = &record.rootfs {
         return Ok(rootfs.clone());
     }
     let what = || format!("cannot make the root file system of container {}", record.id);
     let (upper, work) = (container.dir.join("upper"), container.dir.join("work"));
     let target = container.live.join("rootfs");
-    let volatile = record.flags.basics.rm;
-    if volatile && work.exists() {
+    if record.flags.basics.rm && work.exists() {
         // A monitor was killed: what it left of such a mount refuses the next one.
         remove_tree(&work).what(what)?;
     }

@@ -78,6 +78,8 @@ fn host_paths_and_volumes() {
     assert!(said.out.starts_with("host"), "{said:?}");
     assert_eq!(std::fs::read_to_string(pier.path("file")).unwrap(), "host");
     assert_eq!(pier.sh(&["--rm", "-v", "data:/d"], "cat /d/k").out, "kept\n");
+    let seen = pier.sh(&["--rm", "-v", "etc:/etc"], "cat /etc/hosts /etc/passwd").out;
+    assert!(seen.contains("localhost") && seen.contains("root:x:0"), "{seen}");
     pier.start("web", &["-v", "/anon"], "echo shared >/anon/x; sleep 100");
     pier.until("web", "State.Running", "true");
     std::thread::sleep(std::time::Duration::from_millis(200));

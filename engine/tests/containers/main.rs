@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod copy;
 mod life;
 mod limits;
 mod pier;
