@@ -39,8 +39,8 @@ unit: ## tests beside the code, and the rules of the house
 integration: ## what a container sees and what a fault leaves, on every tier of this machine
 	tests/integration/tiers
 
-clients: build ## containerd, Docker and podman, with this runtime
-	RUNTIME=$(CORTEN) tests/integration/clients/run
+clients: build ## containerd, Docker and podman, with this runtime; pier beside them
+	RUNTIME=$(CORTEN) PIER=$(abspath $(PIER)) tests/integration/clients/run
 	tests/vm/podman $(CORTEN)
 	tests/vm/containerd $(CORTEN)
 

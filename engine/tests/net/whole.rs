@@ -6,6 +6,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
+use corten_engine::net::flags::NetFlags;
+
 use crate::lab::Lab;
 
 const APPLETS: [&str; 10] =
@@ -178,4 +180,35 @@ fn df_info_and_check_tell_what_is_there() {
     for line in ["ok        images\n", "ok        networks\n", "ok        volumes\n"] {
         assert!(check.contains(line), "{check}");
     }
+}
+
+#[test]
+fn a_forward_chain_that_drops_lets_the_bridge_through_and_check_tells() {
+    let Some(engine) = Engine::new() else { return };
+    if !["/usr/sbin", "/sbin"].iter().any(|dir| fs::exists(format!("{dir}/iptables-nft")).unwrap())
+    {
+        assert!(std::env::var_os("CI").is_none(), "in CI nothing is passed over: iptables");
+        return eprintln!("passed over: needs iptables");
+    }
+    let lab = &engine.lab;
+    lab.host.sh("iptables-nft -P FORWARD DROP");
+    lab.neighbour.serve(7000);
+    let publish = vec!["8080:80".to_owned()];
+    let container = lab.start(NetFlags { publish, ..NetFlags::default() });
+    container.space.serve(80);
+    assert_eq!(container.space.get("192.0.2.2:7000"), "192.0.2.1", "outwards");
+    assert_eq!(lab.neighbour.get("192.0.2.1:8080"), "192.0.2.2", "inwards");
+    assert!(lab.host.sh("iptables-nft -S FORWARD").starts_with("-P FORWARD DROP"), "as it was");
+    let told = |words: &str| engine.say(words).1;
+    assert!(
+        told("check").contains("iptables drops what is forwarded (Docker sets that), and lets ")
+    );
+    // Somebody takes pier's rules away: the reason is told, and mended on demand.
+    lab.host.sh("iptables-nft -F FORWARD");
+    assert_eq!(container.space.get("192.0.2.2:7000"), "TimedOut");
+    let said = told("check");
+    assert!(said.contains("containers reach nothing outside"), "{said}");
+    assert!(said.contains("iptables-nft -I FORWARD -i "), "{said}");
+    told("check --repair");
+    assert_eq!(container.space.get("192.0.2.2:7000"), "192.0.2.1", "repaired");
 }

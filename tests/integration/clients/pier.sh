@@ -55,10 +55,17 @@ same() {
     settle
     compare "$@"
 }
-# sees FLAG…: a container with the flags sees the same; lines that match BUT are left out. Rows of this kind share
-# nothing, so some are on their way at once; each prints its answer in one piece.
+# alone FLAG…: a container with the flags and without a network sees the same; lines that match BUT are left out.
+# Rows of this kind share nothing, so some are on their way at once; each prints its answer in one piece.
 rows=()
+alone() { look --network none "$@"; }
+# sees FLAG…: the same with a network, where each gets the first address that is free: one at a time.
 sees() {
+    settle
+    look "$@"
+    settle
+}
+look() {
     local row="set -o pipefail; \$E run --rm -v \$view:/view:ro $* \$image /view/view one 'two three' | grep -vE '${BUT:-^$}'"
     if [ ${#rows[@]} -ge 3 ]; then
         wait "${rows[0]}"
@@ -71,8 +78,6 @@ settle() {
     for row in "${rows[@]}"; do wait "$row"; done
     rows=()
 }
-# alone FLAG…: the same without a network, which is quicker.
-alone() { sees --network none "$@"; }
 
 # What a container sees.
 sees
@@ -156,13 +161,14 @@ same "rm -v takes anonymous volumes along" '$E create --name anon -v /a -v keeps
 same "volume prune" '$E volume create gone >/dev/null; $E volume prune --force --filter label=none | grep -v Total; $E volume ls -q | grep gone; $E volume rm gone'
 
 # Networks.
-# Interfaces of other rows would be seen too.
 BUT='^(hosts|hostname|file|resolv)' sees --network host
-settle
 sees --dns 192.0.2.1 --dns-search a.test --dns-search b.test --dns-option ndots:3
 sees --add-host one:192.0.2.1 --add-host two:192.0.2.2
+sees --hostname box --add-host box:192.0.2.3
+alone --hostname box --add-host one:192.0.2.1
 sees --mac-address 02:42:ac:11:00:99
 same "another's network" '$E run -d --name first $image sleep 100 >/dev/null; $E run --rm --network container:first $image ip -4 -o addr show eth0 | cut -d: -f2-; $E rm -f first'
+same "the names of another" '$E run -d --name first --hostname box --add-host one:192.0.2.1 --dns 192.0.2.9 --dns-search a.test $image sleep 100 >/dev/null; $E run --rm --network container:first $image sh -c "hostname; cat /etc/hostname; grep -E \"one|box\" /etc/hosts; sort /etc/resolv.conf | grep -v ^#"; $E rm -f first'
 turns=yes same "published ports" '$E run -d --name web -p 8080:80 -p 127.0.0.1:8081:81 -p 8082:82/udp -p 9000-9001:90-91 $image sleep 100 >/dev/null; $E port web | grep -v "\[::\]\|:::" | sort; $E port web 80 | grep 0.0.0.0; $E rm -f web'
 turns=yes same "a port is reached from the host" '$E run -d --name web -p 8088:80 $image sh -c "mkdir /w; echo served >/w/f; exec httpd -f -p 80 -h /w" >/dev/null; soon busybox wget -qO /dev/null http://127.0.0.1:8088/f; busybox wget -qO- http://127.0.0.1:8088/f; $E rm -f web'
 same "network ls" '$E network ls --format "{{.Name}} {{.Driver}} {{.Scope}}"'
