@@ -18,10 +18,10 @@ ROUNDS ?= 40
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
 
-demo: ## build, then run a container that tells where it is
+demo: ## build, then show both programs at work with busybox
 	@scripts/setup build demo
 	@$(MAKE) --no-print-directory build
-	@scripts/demo $(CORTEN)
+	@scripts/demo $(CORTEN) $(PIER)
 
 build: ## the release binaries, runtime and engine: each one static file
 	CORTEN_COMMIT=$(COMMIT) cargo build --release --locked -p corten -p corten-engine

@@ -14,6 +14,7 @@ mod image;
 mod literal;
 mod misuse;
 mod network;
+mod overview;
 #[cfg(test)]
 mod pages;
 mod registry;
@@ -255,6 +256,7 @@ fn hidden() -> impl Iterator<Item = &'static Verb> {
 fn definitions(typed: &Typed) -> clap::Command {
     let root = clap::Command::new("pier").disable_version_flag(true);
     let root = Global::augment_args(root).about("Images in, containers out: no daemon");
+    let root = if typed.said.is_empty() { root.help_template(overview::text()) } else { root };
     let wanted = |verb: &Verb| typed.verb.is_some_and(|typed| std::ptr::eq(typed, verb));
     let root = root.subcommands(all().filter_map(|verb| {
         let name = verb.spellings.iter().find(|spelling| !spelling.contains(' '))?;
@@ -349,6 +351,16 @@ mod tests {
                 assert!(typed.verb.is_some_and(|v| std::ptr::eq(v, verb)), "{spelling}");
                 definitions(&typed).debug_assert();
             }
+        }
+    }
+
+    #[test]
+    fn help_names_every_verb_and_group() {
+        let typed = Typed::find(&argv("pier --help"));
+        let text = definitions(&typed).render_help().to_string();
+        let short = all().filter_map(|verb| verb.spellings.iter().find(|name| !name.contains(' ')));
+        for name in short.chain(MANAGED.iter().map(|(group, _)| group)) {
+            assert!(text.contains(&format!("\n  {name} ")), "{name}: {text}");
         }
     }
 
