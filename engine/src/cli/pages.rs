@@ -121,10 +121,10 @@ fn escaped(line: &str) -> String {
 
 /// The examples of `--help`: lines that begin with blanks are to be typed, the rest is said of them.
 fn examples_section(text: &str) -> String {
-    let mut lines = text.lines();
-    if lines.next().is_none() {
+    if text.is_empty() {
         return String::new();
     }
+    let lines = text.lines().filter(|line| !matches!(*line, "Example:" | "Examples:"));
     let (typed, said): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("  "));
     let typed: Vec<_> = typed.into_iter().map(escaped).collect();
     let said: Vec<_> = said.into_iter().filter(|line| !line.is_empty()).map(escaped).collect();
