@@ -58,11 +58,11 @@ lint: ## format, clippy, rustdoc, scripts, spelling, dependencies
 	$(TOOLS)/cargo-shear
 	$(TOOLS)/cargo-deny --locked check licenses bans sources
 
-bench: ## what a container costs, beside crun, runc and the kernel's floor
+bench: ## what a container costs, beside crun, runc, podman and the kernel's floor
 	@scripts/setup build bench
 	@$(MAKE) --no-print-directory build
 	cargo build --release --locked -p corten-bench
-	@scripts/bench $(TARGET)/$(HOST)/release/corten-bench $(CORTEN) $(ROUNDS)
+	@scripts/bench $(TARGET)/$(HOST)/release/corten-bench $(CORTEN) $(PIER) $(ROUNDS)
 
 man: ## write man pages and completions anew, from the definitions of the flags
 	CORTEN_REGENERATE=1 cargo test --locked -q -p corten generated

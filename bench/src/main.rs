@@ -4,11 +4,13 @@
 //! turns (A B C A B C), medians and the ratio to a peer of the same run are quoted. System calls
 //! and memory are steadier than time and stand beside it.
 //!
-//! `corten-bench v1|v2` is that; `corten-bench seccomp` compares containers with a system call
+//! `corten-bench v1|v2` is that; `corten-bench engine` is the same for `pier`, beside podman and
+//! bare crun; `corten-bench seccomp` compares containers with a system call
 //! filter and without; `corten-bench floor ROOTFS [CGROUP_DIR…]` is one floor container;
 //! `corten-bench once CMD…` runs a command and prints its peak memory.
 
 mod bundle;
+mod engine;
 mod floor;
 mod measure;
 mod seccomp;
@@ -35,10 +37,12 @@ fn main() -> Result<ExitCode> {
         Some("v1") => compare(&args[1..], false),
         Some("v2") => compare(&args[1..], true),
         Some("verbs") => verbs::compare(&args[1..]),
+        Some("engine") => engine::compare(&args[1..]),
         Some("seccomp") => seccomp::compare(&args[1..]),
         _ => bail!(
             "usage: corten-bench v1|v2 CORTEN [ROUNDS [PEER…]] \
              | verbs v1|v2 CORTEN [ROUNDS [PEER…]] \
+             | engine v1|v2|lists|pull PIER [ROUNDS] \
              | seccomp CONFIG CORTEN [ROUNDS [PEER…]] | floor ROOTFS [CGROUP…] | once CMD…"
         ),
     }
@@ -68,6 +72,6 @@ fn compare(args: &[String], v2: bool) -> Result<ExitCode> {
     }
     println!("run /bin/true, default bundle, {rounds} rounds in turn");
     println!("{}", view::words());
-    measure::table(&mut commands, rounds)?;
+    measure::table(&mut commands, rounds, 1)?;
     Ok(ExitCode::SUCCESS)
 }

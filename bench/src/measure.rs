@@ -11,6 +11,8 @@ use nix::sys::resource::{UsageWho, getrusage};
 pub(crate) struct Command {
     name: String,
     line: Vec<String>,
+    /// Set for it alone.
+    env: Vec<(String, String)>,
     /// Milliseconds of each round.
     times: Vec<f64>,
 }
@@ -18,16 +20,37 @@ pub(crate) struct Command {
 impl Command {
     /// A contestant with its command line.
     pub(crate) fn new(name: &str, line: Vec<String>) -> Self {
-        Self { name: name.to_owned(), line, times: Vec::new() }
+        Self { name: name.to_owned(), line, env: Vec::new(), times: Vec::new() }
+    }
+
+    /// The same with variables of its own in the environment.
+    pub(crate) fn with(mut self, env: &[(&str, &str)]) -> Self {
+        self.env = env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        self
     }
 
     fn process(&self) -> process::Command {
         let mut command = process::Command::new(&self.line[0]);
         command.args(&self.line[1..]).stdin(Stdio::null()).stdout(Stdio::null());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
 
-    fn round(&mut self) -> Result<()> {
+    /// Runs once, unless it cannot: then why is told, and it takes no part.
+    pub(crate) fn takes_part(&mut self) -> bool {
+        let ran = self.round();
+        self.times.clear();
+        if let Err(error) = &ran {
+            eprintln!("left out: {error:#}");
+        }
+        ran.is_ok()
+    }
+
+    /// One round.
+    ///
+    /// # Errors
+    /// It failed.
+    pub(crate) fn round(&mut self) -> Result<()> {
         let begin = Instant::now();
         let status = self.process().status().with_context(|| self.name.clone())?;
         self.times.push(begin.elapsed().as_secs_f64() * 1e3);
@@ -35,11 +58,13 @@ impl Command {
         Ok(())
     }
 
-    fn median(&self) -> f64 {
+    /// The middle of all rounds.
+    pub(crate) fn median(&self) -> f64 {
         median(&self.times)
     }
 
-    fn minimum(&self) -> f64 {
+    /// The shortest round.
+    pub(crate) fn minimum(&self) -> f64 {
         minimum(&self.times)
     }
 
@@ -54,7 +79,9 @@ impl Command {
     /// Peak resident memory of the largest process, in KiB.
     fn memory(&self) -> Result<i64> {
         let own = std::env::current_exe()?;
-        let output = process::Command::new(own).arg("once").args(&self.line).output()?;
+        let mut command = process::Command::new(own);
+        command.arg("once").args(&self.line);
+        let output = command.envs(self.env.iter().map(|(name, value)| (name, value))).output()?;
         let text = String::from_utf8_lossy(&output.stderr);
         let last = text.lines().last().unwrap_or_default();
         last.parse().with_context(|| format!("{}: {text}", self.name))
@@ -67,6 +94,7 @@ impl Command {
         let mut command = process::Command::new(strace);
         command.args(["-f", "-c", "-S", "calls", "-o"]).arg(&log).args(&self.line);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         let counted = command.status().ok()?.success();
         let text = std::fs::read_to_string(&log).ok()?;
         std::fs::remove_file(&log).ok()?;
@@ -105,8 +133,8 @@ pub(crate) fn once(line: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// All rounds, then the table. The second command is the one that ratios are of.
-pub(crate) fn table(commands: &mut [Command], rounds: usize) -> Result<()> {
+/// All rounds, then the table. Ratios are of the command with the number `ours`.
+pub(crate) fn table(commands: &mut [Command], rounds: usize, ours: usize) -> Result<()> {
     for command in commands.iter_mut() {
         command.round()?;
         command.times.clear();
@@ -116,8 +144,9 @@ pub(crate) fn table(commands: &mut [Command], rounds: usize) -> Result<()> {
             command.round()?;
         }
     }
-    let ours = commands.get(1).map_or(f64::NAN, Command::median);
-    println!("| program | median ms | minimum ms | corten ÷ it | peak KiB | system calls |");
+    let name = commands.get(ours).map_or("", |command| command.name.as_str());
+    println!("| program | median ms | minimum ms | {name} ÷ it | peak KiB | system calls |");
+    let ours = commands.get(ours).map_or(f64::NAN, Command::median);
     println!("|---|---|---|---|---|---|");
     for command in commands.iter() {
         let (median, minimum) = (command.median(), command.minimum());

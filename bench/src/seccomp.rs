@@ -39,7 +39,7 @@ pub(crate) fn compare(args: &[String]) -> Result<ExitCode> {
     }
     println!("run /bin/true with the profile of {path}, {rounds} rounds in turn");
     println!("{}", view::words());
-    measure::table(&mut commands, rounds)?;
+    measure::table(&mut commands, rounds, 1)?;
     for ((name, _), pair) in runtimes.iter().zip(commands.chunks(2)) {
         if let [without, with] = pair {
             println!("the profile costs {name} {:.2} ms", with.more_than(without));

@@ -89,7 +89,7 @@ pub fn config(record: &Record, facts: &Facts, look: Look<'_>) -> Result<Value> {
         process["selinuxLabel"] = label.clone().into();
     }
     let mut config = json!({
-        "ociVersion": "1.2.0",
+        "ociVersion": "1.0.2",
         "process": process,
         "root": { "path": facts.rootfs, "readonly": record.flags.isolation.read_only },
         "mounts": tree::mounts(record, facts, &security)?,

@@ -80,6 +80,8 @@ struct Layer {
     has_root: bool,
     entries: u64,
     bytes: u64,
+    /// Content on its way into a file.
+    buffer: Vec<u8>,
 }
 
 /// Unpacks `stream`, compressed or not, into the directory `dest`, which is made. Reads to the end
@@ -139,6 +141,7 @@ impl Layer {
             has_root: false,
             entries: 0,
             bytes: 0,
+            buffer: vec![0; BUFFER],
         })
     }
 

@@ -7,6 +7,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use libcontainer::sys::clone::WaitStatus;
+use libcontainer::sys::image;
 use libcontainer::sys::tty::{self, WinSize};
 
 use super::clients::Clients;
@@ -22,6 +24,9 @@ use crate::container::{Container, rm};
 use crate::error::Result;
 use crate::format::time::Timestamp;
 use crate::net;
+
+/// How long after its start a container counts as settled.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// Everything that a monitor knows.
 pub(super) struct Monitor<'a> {
@@ -176,15 +181,28 @@ impl<'a> Monitor<'a> {
         self.state.oom_killed = false;
         self.container.save_state(&self.state)?;
         self.clients.tell(&Down::Started);
-        let status = loop {
-            if let Some(status) = self.turn(-1).and_then(|mut ended| ended.remove(&pid)) {
-                break status;
-            }
-        };
+        let status = self.until_end(pid);
         self.drain();
         // The ports are free from here on.
         drop(attached);
         Ok(status.code())
+    }
+
+    /// Turns until the program ends. Most containers live long and say little: once this one has
+    /// settled down, what only the start needed is given back.
+    fn until_end(&mut self, pid: i32) -> WaitStatus {
+        let mut settled = Some(Instant::now() + SETTLING);
+        loop {
+            let patience = settled.map_or(-1, |at| millis(at.duration_since(Instant::now())));
+            if let Some(status) = self.turn(patience).and_then(|mut ended| ended.remove(&pid)) {
+                return status;
+            }
+            if settled.is_some_and(|at| at <= Instant::now()) {
+                settled = None;
+                // Not to get it back costs nothing but the memory.
+                let _ = image::give_back();
+            }
+        }
     }
 
     /// Writes down how it ended, before anything of it goes.
@@ -221,8 +239,7 @@ impl<'a> Monitor<'a> {
     fn wait(&mut self, length: Duration) -> bool {
         let until = Instant::now() + length;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
-            let left = left.as_millis().saturating_add(1);
-            self.turn(i32::try_from(left).unwrap_or(i32::MAX));
+            self.turn(millis(left));
             if self.state.stopped_by_user {
                 self.state.status = Status::Exited;
                 self.save();
@@ -231,6 +248,11 @@ impl<'a> Monitor<'a> {
         }
         true
     }
+}
+
+/// A time to wait, as poll(2) takes it: never shorter.
+fn millis(length: Duration) -> i32 {
+    i32::try_from(length.as_millis().saturating_add(1)).unwrap_or(i32::MAX)
 }
 
 /// Only root may look at sockets and mounts.

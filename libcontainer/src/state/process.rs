@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +36,7 @@ impl ProcessId {
     /// There is none, or `/proc` is not readable.
     pub fn of(pid: i32) -> Result<Self> {
         let stat = Stat::of(pid).at(Step::State, || format!("/proc/{pid}/stat"))?;
-        Ok(Self { pid, start_time: stat.start_time, boot_id: boot_id()? })
+        Ok(Self { pid, start_time: stat.start_time, boot_id: boot_id()?.to_owned() })
     }
 
     /// The identity of a child of ours, which runs in the same boot as `self`.
@@ -107,10 +108,15 @@ pub(crate) fn namespace(pid: i32, name: &str) -> Option<(u64, u64)> {
     Some((meta.dev(), meta.ino()))
 }
 
-fn boot_id() -> Result<String> {
+/// Read once: no process lives longer than the boot that it is of.
+fn boot_id() -> Result<&'static str> {
     const PATH: &str = "/proc/sys/kernel/random/boot_id";
+    static KNOWN: OnceLock<String> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Ok(known);
+    }
     let text = read_proc(PATH).at(Step::State, || PATH)?;
-    Ok(text.trim_end().to_owned())
+    Ok(KNOWN.get_or_init(|| text.trim_end().to_owned()))
 }
 
 /// What we need of `/proc/PID/stat`.

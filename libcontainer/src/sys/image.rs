@@ -27,12 +27,7 @@ const ADDRESSES: usize = 11;
 /// kernel without `CONFIG_CHECKPOINT_RESTORE`; `EBUSY` when the old file is mapped elsewhere too
 /// (a dynamic program); `Unsupported` for a layout of segments that is not understood.
 pub fn replace(file: impl AsFd) -> io::Result<()> {
-    let mut image = Image { segments: [Segment::default(); SEGMENTS], count: 0, relro: None };
-    // SAFETY: the callback keeps to its contract (below), `data` outlives the call.
-    let code = unsafe { libc::dl_iterate_phdr(Some(note_program), (&raw mut image).cast()) };
-    if code != FIRST_SEEN {
-        return Err(io::ErrorKind::Unsupported.into());
-    }
+    let image = Image::own()?;
     let running = fd::open(c"/proc/self/exe", libc::O_PATH)?;
     let (running, new) = (fd::fstat(&running)?, fd::fstat(&file)?);
     if (running.dev, running.ino) != (new.dev, new.ino) {
@@ -50,6 +45,29 @@ pub fn replace(file: impl AsFd) -> io::Result<()> {
     name_executable(file.as_fd(), &map)
 }
 
+/// Gives memory back that a process which mostly waits need not hold: pages of the program's file,
+/// which come again from the page cache when they are run, and what the allocator keeps unused.
+///
+/// # Errors
+/// `Unsupported` for a layout of segments that is not understood; nothing is given back then.
+pub fn give_back() -> io::Result<()> {
+    let image = Image::own()?;
+    for segment in &image.segments[..image.count] {
+        if segment.length > 0 && segment.protection & libc::PROT_WRITE == 0 {
+            let at = segment.start as *mut c_void;
+            // SAFETY: a private mapping of a file that nothing was ever written to: each page
+            // reads the same after it was dropped (madvise(2)).
+            done(unsafe { libc::madvise(at, segment.length, libc::MADV_DONTNEED) })?;
+        }
+    }
+    // SAFETY: the allocator's own call; whether there was something to give is of no interest.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+    Ok(())
+}
+
 /// What the callback of dl_iterate_phdr(3) says when it has seen the program itself.
 const FIRST_SEEN: c_int = 1;
 
@@ -58,6 +76,16 @@ struct Image {
     count: usize,
     /// What is only read after relocation: start, length.
     relro: Option<(usize, usize)>,
+}
+
+impl Image {
+    /// This program's.
+    fn own() -> io::Result<Self> {
+        let mut image = Self { segments: [Segment::default(); SEGMENTS], count: 0, relro: None };
+        // SAFETY: the callback keeps to its contract (below), `data` outlives the call.
+        let code = unsafe { libc::dl_iterate_phdr(Some(note_program), (&raw mut image).cast()) };
+        if code == FIRST_SEEN { Ok(image) } else { Err(io::ErrorKind::Unsupported.into()) }
+    }
 }
 
 /// The part of a segment that is mapped from the file, in whole pages.
@@ -256,10 +284,7 @@ mod tests {
 
     #[test]
     fn segments_are_whole_pages_of_this_program() {
-        let mut image = Image { segments: [Segment::default(); SEGMENTS], count: 0, relro: None };
-        // SAFETY: as in `replace`.
-        let code = unsafe { libc::dl_iterate_phdr(Some(note_program), (&raw mut image).cast()) };
-        assert_eq!(code, FIRST_SEEN);
+        let image = Image::own().unwrap();
         let segments = &image.segments[..image.count];
         let inside = |address: usize| {
             segments.iter().find(|s| (s.start..s.start + s.length).contains(&address))
@@ -270,5 +295,38 @@ mod tests {
         assert_eq!(usize::try_from(code.offset).unwrap() % page_size(), 0);
         let constant = ptr::from_ref(c"stat").addr();
         assert_eq!(inside(constant).unwrap().protection & libc::PROT_WRITE, 0);
+    }
+
+    /// Threads may run on meanwhile: nothing that is read changes.
+    #[test]
+    fn a_program_runs_on_without_its_pages() {
+        let clean = || {
+            let text = std::fs::read_to_string("/proc/self/smaps").unwrap();
+            let exe = std::env::current_exe().unwrap().display().to_string();
+            let mut resident = 0;
+            let mut code = false;
+            for line in text.lines() {
+                if line.contains("-xp") || line.contains(" rw-p") || line.contains(" r--p") {
+                    code = line.contains("r-xp") && line.ends_with(&exe);
+                }
+                if let Some(rest) = line.strip_prefix("Rss:").filter(|_| code) {
+                    let kib = rest.split_whitespace().next().unwrap();
+                    resident += kib.parse::<u64>().unwrap();
+                }
+            }
+            resident
+        };
+        // All of the code is there once.
+        let image = Image::own().unwrap();
+        for segment in image.segments.iter().filter(|s| s.protection & libc::PROT_EXEC != 0) {
+            for page in (segment.start..segment.start + segment.length).step_by(page_size()) {
+                // SAFETY: it lies in a mapped and readable segment of this program.
+                unsafe { ptr::read_volatile(page as *const u8) };
+            }
+        }
+        let before = clean();
+        give_back().unwrap();
+        let after = clean();
+        assert!(after < before, "{after} of {before} KiB");
     }
 }

@@ -1,5 +1,7 @@
 //! Runs the tree of a template over a value.
 
+use std::borrow::Cow;
+
 use super::parse::{Base, Block, Node, Operand, Pipe};
 use super::{Value, functions};
 use crate::format::nearest;
@@ -10,14 +12,16 @@ const LONGEST: usize = 64 << 20;
 
 /// The text that the nodes make of `value`.
 pub(super) fn render(nodes: &[Node], value: &Value, headings: bool) -> Result<String, String> {
-    let variables = vec![(String::new(), value.clone())];
-    let mut run = Run { variables, out: String::new(), headings };
+    let root = Cow::Borrowed(value);
+    let mut run = Run { root, variables: Vec::new(), out: String::new(), headings };
     run.nodes(nodes, value)?;
     Ok(run.out)
 }
 
-struct Run {
-    /// Innermost last; `$` is the first.
+struct Run<'a> {
+    /// `$`.
+    root: Cow<'a, Value>,
+    /// Innermost last.
     variables: Vec<(String, Value)>,
     out: String,
     headings: bool,
@@ -31,7 +35,7 @@ enum Flow {
     Continue,
 }
 
-impl Run {
+impl Run<'_> {
     fn nodes(&mut self, nodes: &[Node], dot: &Value) -> Result<Flow, String> {
         let scope = self.variables.len();
         let mut flow = Flow::On;
@@ -53,6 +57,17 @@ impl Run {
             Node::Text(text) => self.out.push_str(text),
             Node::Break => return Ok(Flow::Break),
             Node::Continue => return Ok(Flow::Continue),
+            // What rows of a listing are made of: nothing is copied for it.
+            Node::Print(Pipe { names, commands, .. })
+                if names.is_empty()
+                    && let [command] = commands.as_slice()
+                    && let [Operand { base: Base::Dot, fields }] = command.as_slice() =>
+            {
+                match member(dot, fields)?.as_ref() {
+                    Value::Text(text) => self.out.push_str(text),
+                    value => self.out.push_str(&value.to_string()),
+                }
+            }
             Node::Print(pipe) => {
                 let value = self.pipe(pipe, dot)?;
                 if pipe.names.is_empty() {
@@ -114,6 +129,10 @@ impl Run {
             return Ok(());
         }
         let known = self.variables.iter_mut().rev().find(|(known, _)| known == name);
+        if known.is_none() && name.is_empty() {
+            self.root = Cow::Owned(value);
+            return Ok(());
+        }
         known.ok_or_else(|| format!("undefined variable \"${name}\""))?.1 = value;
         Ok(())
     }
@@ -202,8 +221,10 @@ impl Run {
             Base::Literal(value) => Ok(value.clone()),
             Base::Variable(name) => {
                 let known = self.variables.iter().rev().find(|(known, _)| known == name);
+                let known = known.map(|(_, value)| value);
+                let known = known.or_else(|| name.is_empty().then_some(self.root.as_ref()));
                 let known = known.ok_or_else(|| format!("undefined variable \"${name}\""))?;
-                members(&known.1, &operand.fields)
+                members(known, &operand.fields)
             }
             Base::Function(name) => functions::call(name, &[]),
             Base::Pipe(pipe) => members(&self.pipe(pipe, dot)?, &operand.fields),
@@ -232,20 +253,25 @@ fn items(value: Value) -> Result<Vec<(Value, Value)>, String> {
 
 /// The member of a member of a value.
 fn members(value: &Value, names: &[String]) -> Result<Value, String> {
+    member(value, names).map(Cow::into_owned)
+}
+
+/// The same where it stands, or what stands for one that is missing.
+fn member<'a>(value: &'a Value, names: &[String]) -> Result<Cow<'a, Value>, String> {
     let mut here = value;
     for name in names {
         match here {
             Value::Map(map) => match map.get(name) {
                 Some(member) => here = member,
-                None if map.open => return Ok(missing(map)),
+                None if map.open => return Ok(Cow::Owned(missing(map))),
                 None => return Err(no_member(name, map)),
             },
-            Value::Nil(Nil::Map) => return Ok(Value::Text("<no value>".into())),
+            Value::Nil(Nil::Map) => return Ok(Cow::Owned(Value::Text("<no value>".into()))),
             Value::Nil(_) => return Err(format!("nil pointer evaluating .{name}")),
             other => return Err(format!("can't evaluate field {name} in type {}", other.kind())),
         }
     }
-    Ok(here.clone())
+    Ok(Cow::Borrowed(here))
 }
 
 /// What a map with free keys has for a key that is missing: nothing, of the kind of the others.

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -70,11 +70,11 @@ impl Layer {
         let made = self.replacing(dir, name, entry, make)?;
         let mut file = File::from(made);
         match &entry.sparse {
-            None => copy(data, &mut file, entry.size)?,
+            None => copy(data, &mut file, entry.size, &mut self.buffer)?,
             Some(pieces) => {
                 for (offset, length) in pieces {
                     file.seek(SeekFrom::Start(*offset))?;
-                    copy(data, &mut file, *length)?;
+                    copy(data, &mut file, *length, &mut self.buffer)?;
                 }
                 file.set_len(entry.size)?;
             }
@@ -166,11 +166,19 @@ impl Layer {
 }
 
 /// Copies exactly `length` bytes.
-fn copy(data: &mut impl Read, file: &mut File, length: u64) -> io::Result<()> {
-    match io::copy(&mut data.take(length), file)? {
-        copied if copied == length => Ok(()),
-        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+fn copy(data: &mut impl Read, file: &mut File, length: u64, buffer: &mut [u8]) -> io::Result<()> {
+    let mut rest = length;
+    while rest > 0 {
+        let most = usize::try_from(rest).unwrap_or(usize::MAX).min(buffer.len());
+        let read = match data.read(&mut buffer[..most]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        file.write_all(&buffer[..read])?;
+        rest -= read as u64;
     }
+    Ok(())
 }
 
 /// Owner, attributes and permissions of something open.
