@@ -280,7 +280,11 @@ fn check_name(name: &str) -> Result<()> {
             "create {name}: {name:?} includes invalid characters for a \
             local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed"
         ))
-        .fix("if you intended to pass a host directory, use an absolute path"));
+        .fix(if name.starts_with('/') {
+            "a directory of the host is the source of type=bind; target is the container's path"
+        } else {
+            "if you intended to pass a host directory, use an absolute path"
+        }));
     }
     if name.len() < 2 {
         return Err(Error::new(format!("create {name}: volume name is too short"))

@@ -30,6 +30,9 @@ fn a_volume_in_use_stays() {
     assert_eq!(volumes.names().unwrap(), Vec::<String>::new());
     let missing = volumes.remove("data").unwrap_err().to_string();
     assert_eq!(missing, "get data: no such volume");
+    // A directory of the host, said as a volume.
+    let path = volumes.create(&named("/home/me")).unwrap_err();
+    assert!(path.fix.is_some_and(|fix| fix.contains("source of type=bind")));
     fs::remove_dir_all(paths.root.parent().unwrap()).unwrap();
 }
 

@@ -112,6 +112,9 @@ fn long_form() {
         let error = mount(spec).unwrap_err();
         assert_eq!(error.why.as_deref(), Some(says), "{spec}");
     }
+    // Source and target are easily mixed up.
+    let swapped = mount("type=bind,source=/inside,target=outside").unwrap_err();
+    assert!(swapped.fix.is_some_and(|fix| fix.contains("is the target of --mount")));
 }
 
 #[test]
