@@ -73,6 +73,8 @@ install: build ## binaries, man pages and completions below PREFIX (/usr/local);
 	install -D -m 755 $(PIER) $(DESTDIR)$(PREFIX)/bin/pier
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/*.1
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/*.8
+	install -D -m 644 contrib/systemd/pier.service $(DESTDIR)$(PREFIX)/lib/systemd/system/pier.service
+	sed -i 's|/usr/local|$(PREFIX)|' $(DESTDIR)$(PREFIX)/lib/systemd/system/pier.service
 	for of in runtime/completions:corten engine/completions:pier; do \
 	    dir=$${of%:*} name=$${of#*:} share=$(DESTDIR)$(PREFIX)/share; \
 	    install -D -m 644 $$dir/$$name.bash $$share/bash-completion/completions/$$name; \

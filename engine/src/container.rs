@@ -4,12 +4,14 @@
 //! `state.json` ([`state`]) what became of it. Its monitor ([`crate::monitor`]) is the only writer
 //! of the state while it runs. Verbs on one container take its lock; readers take none.
 
+pub mod boot;
 pub mod cp;
 pub mod create;
 pub mod exec;
 pub mod flags;
 mod image;
 pub mod inspect;
+pub mod litter;
 pub mod logs;
 pub mod names;
 pub mod pause;
@@ -33,6 +35,7 @@ use serde::de::DeserializeOwned;
 
 use crate::Context;
 use crate::error::{Error, Result, What};
+use crate::fsutil::{self, Lock};
 use record::Record;
 use state::{State, Status};
 
@@ -58,7 +61,13 @@ impl Container {
     /// # Errors
     /// `No such container: X`, with the nearest name; a beginning that several share.
     pub fn find(context: &Context, word: &str) -> Result<Self> {
-        names::resolve(&context.paths, word).map(|id| Self::of(context, &id))
+        let container = Self::of(context, &names::resolve(&context.paths, word)?);
+        // It runs, or its monitor was killed.
+        if container.live.exists() && litter::bury(context, &container) {
+            // With --rm it has gone.
+            return names::resolve(&context.paths, word).map(|id| Self::of(context, &id));
+        }
+        Ok(container)
     }
 
     /// What was asked.
@@ -66,7 +75,19 @@ impl Container {
     /// # Errors
     /// The container is gone, or its record is damaged.
     pub fn record(&self) -> Result<Record> {
-        read_json(&self.dir.join("spec.json"))
+        let path = self.dir.join("spec.json");
+        let read = read_json(&path).and_then(|record: Record| match record.id == self.id {
+            true => Ok(record),
+            false => Err(of_another(&path)),
+        });
+        read.map_err(|error| match self.dir.exists() {
+            false => no_such(&self.id),
+            true => error.fix(format!(
+                "what it has written is kept in {}; pier rm -f {} removes it",
+                self.dir.join("upper").display(),
+                self.id.get(..12).unwrap_or(&self.id)
+            )),
+        })
     }
 
     /// Writes the record anew.
@@ -74,15 +95,28 @@ impl Container {
     /// # Errors
     /// The disk is full.
     pub fn save_record(&self, record: &Record) -> Result<()> {
-        write_json(&self.dir.join("spec.json"), record)
+        write_json(&self.dir.join("spec.json"), record, !record.flags.basics.rm)
     }
 
-    /// What became of it, by the record alone.
+    /// What became of it, by the file alone. One that cannot be read is made of the record: then it
+    /// has ended, nobody knows how.
     ///
     /// # Errors
     /// As [`Container::record`].
     pub fn recorded_state(&self) -> Result<State> {
-        read_json(&self.dir.join("state.json"))
+        self.read_state().or_else(|error| {
+            let mut state = State::new(&self.record()?);
+            state.lose();
+            state.error = error.to_string();
+            Ok(state)
+        })
+    }
+
+    /// The file as it is.
+    fn read_state(&self) -> Result<State> {
+        let path = self.dir.join("state.json");
+        let state: State = read_json(&path)?;
+        if state.id == self.id { Ok(state) } else { Err(of_another(&path)) }
     }
 
     /// What became of it: a container whose monitor has gone without a word has ended.
@@ -109,7 +143,15 @@ impl Container {
     /// # Errors
     /// The disk is full.
     pub fn save_state(&self, state: &State) -> Result<()> {
-        write_json(&self.dir.join("state.json"), state)
+        write_json(&self.dir.join("state.json"), state, state.outlives_power())
+    }
+
+    /// As [`Container::save_state`] for what a power cut makes void.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub fn save_state_for_now(&self, state: &State) -> Result<()> {
+        write_json(&self.dir.join("state.json"), state, false)
     }
 
     /// Takes the lock that start, remove and their like hold.
@@ -118,19 +160,34 @@ impl Container {
     /// The container is gone.
     pub fn lock(&self) -> Result<fs::File> {
         let gone = || format!("cannot lock container {}", self.id);
-        let file = fs::File::create(self.dir.join("lock")).what(gone)?;
+        let file = match fs::File::create(self.dir.join("lock")) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(no_such(&self.id));
+            }
+            opened => opened.what(gone)?,
+        };
         file.lock().what(gone)?;
         // Another command may have removed it while we waited.
-        if !self.dir.join("spec.json").exists() {
+        if !self.dir.join("lock").exists() {
             return Err(no_such(&self.id));
         }
         Ok(file)
+    }
+
+    /// As [`Container::lock`], `None` while somebody else has it, or when the container is gone.
+    pub fn lock_if_free(&self) -> Option<Lock> {
+        let lock = Lock::if_free(&self.dir.join("lock")).ok().flatten()?;
+        self.dir.join("lock").exists().then_some(lock)
     }
 
     /// The runtime's store of states.
     pub fn store(context: &Context) -> libcontainer::Store {
         libcontainer::Store::new(context.paths.runtime())
     }
+}
+
+fn of_another(path: &Path) -> Error {
+    Error::new(format!("cannot read {}", path.display())).why("it is not about this container")
 }
 
 /// Docker's words for a container that is not there.
@@ -148,16 +205,14 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_slice(&text).map_err(|error| Error::new(what()).why(error))
 }
 
-/// Puts a file of ours in place of the old one in one step. It is not synced: after a power cut
-/// nothing runs any more that it could tell of.
+/// Puts a file of ours in place of the old one in one step. `durable`: it survives a power cut.
 ///
 /// # Errors
 /// The disk is full; the directory is gone.
-pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+pub fn write_json<T: Serialize>(path: &Path, value: &T, durable: bool) -> Result<()> {
     let what = || format!("cannot write {}", path.display());
     let text = serde_json::to_vec(value).map_err(|error| Error::new(what()).why(error))?;
-    let staged = path.with_extension(format!("{}.new", std::process::id()));
-    fs::write(&staged, text).and_then(|()| fs::rename(&staged, path)).what(what)
+    if durable { fsutil::write_atomic(path, &text) } else { fsutil::write_at_once(path, &text) }
 }
 
 /// Runs `work` for each name; what fails is told and the others are still done.

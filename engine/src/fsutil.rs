@@ -40,20 +40,50 @@ pub fn sync_dir(dir: &Path) -> Result<()> {
 /// # Errors
 /// The directory is missing, the disk is full or failed.
 pub fn write_atomic(path: &Path, content: &[u8]) -> Result<()> {
-    let what = || format!("cannot write {}", path.display());
+    replace(path, content, File::sync_all)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// As [`write_atomic`] for what says nothing after a reboot: whoever reads it sees the old content
+/// or the new one, but a power cut may take both.
+///
+/// # Errors
+/// The directory is missing, the disk is full.
+pub fn write_at_once(path: &Path, content: &[u8]) -> Result<()> {
+    replace(path, content, |_| Ok(()))
+}
+
+fn replace(path: &Path, content: &[u8], sync: impl Fn(&File) -> io::Result<()>) -> Result<()> {
     let temporary = beside(path);
     let written = (|| {
         let mut file = create_new(&temporary)?;
         file.write_all(content)?;
-        file.sync_all()?;
+        sync(&file)?;
         std::fs::rename(&temporary, path)
     })();
     if written.is_err() {
         // Whether it is there or not: the cause is told.
         let _ = std::fs::remove_file(&temporary);
     }
-    written.what(what)?;
-    path.parent().map_or(Ok(()), sync_dir)
+    written.what(|| format!("cannot write {}", path.display()))
+}
+
+/// Removes what writers that were killed left beside the files of `dir`; how many there were.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn sweep_temporaries(dir: &Path) -> Result<usize> {
+    let mut swept = 0;
+    for name in names(dir)? {
+        let Some(name) = name.to_str() else { continue };
+        let pid = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
+        let Some(pid) = pid.and_then(|name| name.split('.').next()) else { continue };
+        let dead = pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists();
+        if dead && std::fs::remove_file(dir.join(name)).is_ok() {
+            swept += 1;
+        }
+    }
+    Ok(swept)
 }
 
 /// Makes a file that must not be there, mode 0600.
@@ -110,7 +140,7 @@ pub fn names(dir: &Path) -> Result<Vec<std::ffi::OsString>> {
 }
 
 /// Where the new content of `path` is written: a name that this process alone uses.
-fn beside(path: &Path) -> PathBuf {
+pub(crate) fn beside(path: &Path) -> PathBuf {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -54,6 +54,23 @@ impl Paths {
         self.containers().join(id)
     }
 
+    /// Containers that are being made, by id: each is locked by the command that makes it, and
+    /// renamed below [`Paths::containers`] when it is whole.
+    pub fn making(&self) -> PathBuf {
+        self.root.join("making")
+    }
+
+    /// What is left of containers that were removed, until all of it is gone.
+    pub fn going(&self) -> PathBuf {
+        self.root.join("going")
+    }
+
+    /// Whether there is a container `id`, or a command is making it now.
+    pub fn has_container(&self, id: &str) -> bool {
+        // In this order: it goes from the one place to the other by one rename.
+        self.making().join(id).exists() || self.container(id).exists()
+    }
+
     /// Names of containers: symbolic links whose target is the id.
     pub fn names(&self) -> PathBuf {
         self.root.join("names")

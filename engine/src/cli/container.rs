@@ -5,7 +5,8 @@ use clap::Args;
 use super::{Verb, verb};
 use crate::Context;
 use crate::container::{
-    cp, create, exec, inspect, logs, pause, ps, rename, rm, run, signal, start, top, update, wait,
+    boot, cp, create, exec, inspect, logs, pause, ps, rename, rm, run, signal, start, top, update,
+    wait,
 };
 use crate::error::{ENGINE, Result};
 
@@ -16,6 +17,7 @@ pub(super) static VERBS: &[Verb] = &[
     verb!(["create", "container create"], create::Args, create::create,
           "Create a container without starting it", misuse: ENGINE, literal),
     verb!(["start", "container start"], start::Args, start::start, "Start containers"),
+    verb!(["boot"], boot::Args, boot::boot, "Start what its restart policy starts after a reboot"),
     verb!(["stop", "container stop"], signal::StopArgs, signal::stop, "Stop containers"),
     verb!(
         ["restart", "container restart"],

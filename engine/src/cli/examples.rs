@@ -31,6 +31,14 @@ that has a terminal without stopping it.",
   pier start -ai shell",
     ),
     (
+        "boot",
+        "Examples:
+  pier boot --dry-run
+  systemctl enable pier.service
+
+The unit says it once after each boot; without systemd any init script can.",
+    ),
+    (
         "stop",
         "Examples:
   pier stop web

@@ -1,17 +1,18 @@
 //! `create`: from flags to a container that waits for its first start.
 //!
-//! The directory is made under a name that is no id, and renamed when it is whole: a command that
-//! is killed leaves nothing that looks like a container.
+//! The directory is made below `making/`, and renamed when it is whole: a command that is killed
+//! leaves nothing that looks like a container ([`litter`]).
 
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use super::Container;
 use super::flags::Shape;
+use super::litter::{self, Making};
 use super::names;
 use super::record::{ImageConfig, Record};
 use super::state::State;
-use super::{Container, write_json};
 use crate::Context;
 use crate::bundle::process::{lines, resolve_env};
 use crate::bundle::{namespaces, resources, security, units};
@@ -213,24 +214,23 @@ fn check(record: &Record) -> Result<()> {
 /// Makes directory, name and first state.
 fn stage(context: &Context, record: &mut Record, container: &Container) -> Result<()> {
     let what = || format!("cannot make container {}", record.id);
-    let staged = context.paths.containers().join(format!(".new-{}", record.id));
-    make_dirs(&context.paths.root).and_then(|()| make_dirs(&staged)).what(what)?;
+    make_dirs(&context.paths.root).what(what)?;
+    // What killed commands left is in the way of nobody, but its space shall come back.
+    let _ = litter::sweep(context);
+    let making = Making::begin(context, &record.id)?;
     let id = record.id.clone();
     let finish = |record: &mut Record| -> Result<()> {
-        // The name is claimed for an id that is about to be: nobody takes it over meanwhile,
-        // because the directory of a claim in flight stands under the same id, staged.
-        fs::rename(&staged, &container.dir).what(|| format!("cannot make container {id}"))?;
         record.mounts = mounts(context, record)?;
         record.name = names::claim(&context.paths, &id, record.flags.basics.name.as_deref())?;
-        container.save_record(record)?;
-        container.save_state(&State::new(record))
+        making.staged.save_record(record)?;
+        making.staged.save_state(&State::new(record))?;
+        making.publish(context, container, !record.flags.basics.rm)
     };
-    write_json(&staged.join("spec.json"), record)?;
     finish(record).inspect_err(|_| {
         names::release(&context.paths, &id, &record.name);
         // Its own failure would hide the cause; a sweep finds what it leaves.
         let _ = volume::release(&context.paths, &id, &record.mounts, true);
-        let _ = remove_tree(&staged);
+        let _ = remove_tree(&making.staged.dir);
         let _ = remove_tree(&container.dir);
     })
 }

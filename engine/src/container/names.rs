@@ -108,12 +108,11 @@ fn link(paths: &Paths, id: &str, name: &str) -> Result<Option<String>> {
         }
         match target(&path) {
             Some(other) if other == id => return Ok(None),
-            Some(other) if paths.container(&other).exists() => return Ok(Some(other)),
+            Some(other) if paths.has_container(&other) => return Ok(Some(other)),
             // What a killed command left. Under the lock, or two could take it over.
             Some(_) => {
-                let lock = fs::File::create(paths.names().join(".lock")).what(what)?;
-                lock.lock().what(what)?;
-                if target(&path).is_some_and(|id| !paths.container(&id).exists()) {
+                let _lock = lock(paths).what(what)?;
+                if target(&path).is_some_and(|id| !paths.has_container(&id)) {
                     fs::remove_file(&path).what(what)?;
                 }
             }
@@ -126,13 +125,43 @@ fn target(path: &std::path::Path) -> Option<String> {
     fs::read_link(path).ok()?.to_str().map(str::to_owned)
 }
 
+/// Who removes a link holds this lock: between its look and its hand nobody else takes the name.
+fn lock(paths: &Paths) -> std::io::Result<fs::File> {
+    let lock = fs::File::create(paths.names().join(".lock"))?;
+    lock.lock().map(|()| lock)
+}
+
 /// Gives a name back, when it is still this container's.
 pub fn release(paths: &Paths, id: &str, name: &str) {
     let path: PathBuf = paths.names().join(name);
-    if target(&path).as_deref() == Some(id) {
-        // Gone already is as good.
-        let _ = fs::remove_file(path);
+    let own = || target(&path).as_deref() == Some(id);
+    // Gone already is as good; a link that stays is taken over by who wants the name.
+    if let (true, Ok(_lock)) = (own(), lock(paths))
+        && own()
+    {
+        let _ = fs::remove_file(&path);
     }
+}
+
+/// Makes the link of a name again that a container has by its record, unless somebody else has it.
+///
+/// # Errors
+/// The link cannot be made.
+pub fn restore(paths: &Paths, id: &str, name: &str) -> Result<()> {
+    if name.is_empty() { Ok(()) } else { link(paths, id, name).map(drop) }
+}
+
+/// Every name and the id that it stands for, sorted by name.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn all(paths: &Paths) -> Result<Vec<(String, String)>> {
+    let dir = paths.names();
+    let names = crate::fsutil::names(&dir)?.into_iter().filter_map(|name| name.into_string().ok());
+    let mut all: Vec<_> =
+        names.filter_map(|name| target(&dir.join(&name)).map(|id| (name, id))).collect();
+    all.sort();
+    Ok(all)
 }
 
 /// Every id there is.

@@ -1,11 +1,13 @@
 //! `ps`: containers and what they do, from their state files alone.
 
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
 
 use super::state::{State, Status};
-use super::{Container, names};
+use super::{Container, litter, names};
 use crate::Context;
 use crate::error::{Error, Result};
 use crate::format::time::Timestamp;
@@ -87,7 +89,8 @@ pub fn ps(context: &Context, args: &Args) -> Result<u8> {
     Ok(0)
 }
 
-/// Every container's state. One that is removed meanwhile is not there.
+/// Every container's state. One that is removed meanwhile is not there; one whose monitor was killed
+/// is ended on the way.
 fn all(context: &Context) -> Result<Vec<State>> {
     let ids = names::ids(&context.paths)?;
     let mut states = Vec::with_capacity(ids.len());
@@ -95,16 +98,35 @@ fn all(context: &Context) -> Result<Vec<State>> {
     let Ok(dir) = rustix::fs::open(context.paths.containers(), flags, Mode::empty()) else {
         return Ok(states);
     };
+    // What a killed monitor left of a container that does not run is seen here.
+    let live: HashSet<OsString> = crate::fsutil::names(&context.paths.run)?.into_iter().collect();
     let mut buffer = Vec::with_capacity(8192);
     for id in ids {
-        let read = read_state(&dir, &id, &mut buffer);
+        let quiet = |state: &State| !state.status.is_live() && !live.contains(OsStr::new(&id));
         // What does not run needs no second look.
-        match read.filter(|state| !state.status.is_live()) {
+        match read_state(&dir, &id, &mut buffer).filter(quiet) {
             Some(state) => states.push(state),
-            None => states.extend(Container::of(context, &id).state().ok()),
+            None => states.extend(look(context, &id)),
         }
     }
     Ok(states)
+}
+
+/// The state of a container that runs, or is not as it should be.
+fn look(context: &Context, id: &str) -> Option<State> {
+    let container = Container::of(context, id);
+    let look = || match container.state() {
+        Ok(state) => Some(state),
+        // One that is removed meanwhile is not there.
+        Err(_) if !container.dir.exists() => None,
+        Err(error) => {
+            crate::cli::tell(&error);
+            None
+        }
+    };
+    let state = look()?;
+    let ended = !state.status.is_live() && !state.has_monitor();
+    if ended && litter::bury(context, &container) { look() } else { Some(state) }
 }
 
 /// One state file below the directory of all; as few calls as can be.
@@ -115,7 +137,7 @@ fn read_state(dir: &OwnedFd, id: &str, buffer: &mut Vec<u8>) -> Option<State> {
     while rustix::io::read(&file, rustix::buffer::spare_capacity(buffer)).ok()? > 0 {
         buffer.reserve(1);
     }
-    serde_json::from_slice(buffer).ok()
+    serde_json::from_slice(buffer).ok().filter(|state: &State| state.id == id)
 }
 
 fn id(state: &State, whole: bool) -> &str {

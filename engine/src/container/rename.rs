@@ -30,8 +30,11 @@ pub fn rename(context: &Context, args: &Args) -> Result<u8> {
     }
     // The old link goes last: a command that is killed between leaves two names, never none.
     names::claim(&context.paths, &container.id, Some(new)).map_err(|error| error.code(FAILURE))?;
+    crate::fsutil::sync_dir(&context.paths.names())?;
     let old = std::mem::replace(&mut record.name, new.to_owned());
-    container.save_record(&record)?;
+    container.save_record(&record).inspect_err(|_| {
+        names::release(&context.paths, &container.id, new);
+    })?;
     names::release(&context.paths, &container.id, &old);
     changed(&container, new)?;
     Ok(0)

@@ -1,22 +1,23 @@
 //! `rm` and `container prune`: what is left of containers goes.
 
-use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libcontainer::sys::fd::{PollFd, poll};
 use std::os::fd::AsFd;
 
 use super::state::Status;
-use super::{Container, each, names, signal};
+use super::{Container, each, litter, names, signal};
 use crate::Context;
 use crate::error::{Error, Result, What};
 use crate::format::time::Timestamp;
-use crate::fsutil::remove_tree;
 use crate::monitor::launch;
-use crate::volume;
 
 /// How long a monitor may take to clean up behind itself.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether the container runs again, in milliseconds.
+const GLANCE: i32 = 100;
+/// How often a container is ended that others start again.
+const ROUNDS: u32 = 100;
 
 /// `rm`.
 #[derive(clap::Args, Debug)]
@@ -37,6 +38,8 @@ pub struct Args {
 /// # Errors
 /// One that runs, without `--force`; one that does not exist.
 pub fn rm(context: &Context, args: &Args) -> Result<u8> {
+    // What killed commands left is in nobody's way, but its space shall come back.
+    let _ = litter::sweep(context);
     each(&args.containers, |word| {
         match Container::find(context, word) {
             Ok(container) => remove(context, &container, args.force, args.volumes)?,
@@ -55,74 +58,103 @@ pub fn rm(context: &Context, args: &Args) -> Result<u8> {
 /// # Errors
 /// It runs and `force` is not set.
 pub fn remove(context: &Context, container: &Container, force: bool, volumes: bool) -> Result<()> {
-    let state = container.state()?;
-    if state.status.is_live() {
-        if !force {
-            return Err(Error::new(format!("cannot remove container \"/{}\"", state.name))
-                .why(format!("container is {}", state.status.word()))
-                .fix("stop the container before removing it, or force the removal with -f"));
+    // Others may start it again, each time that it was ended.
+    for _ in 0..ROUNDS {
+        if !container.dir.exists() {
+            return Ok(());
         }
-        match state.status {
-            Status::Restarting => signal::end(context, container, None, Some(0))?,
-            // It may have ended just now.
-            _ => drop(signal::strike(context, container, libc::SIGKILL)),
+        end(context, container, force)?;
+        let lock = match container.lock() {
+            Err(_) if !container.dir.exists() => return Ok(()),
+            lock => lock?,
+        };
+        if !wait_for_monitor(container)? {
+            drop(lock);
+            continue;
         }
+        if !container.dir.exists() {
+            return Ok(());
+        }
+        let record = container.record().ok();
+        launch::delete_id(context, &container.id, record.as_ref());
+        forget(context, container, volumes)?;
+        clear(context, container, volumes);
+        return Ok(());
     }
-    let Ok(_lock) = container.lock() else { return Ok(()) };
-    wait_for_monitor(container)?;
-    if let Ok(record) = container.record() {
-        launch::delete(context, &record);
-    }
-    forget(context, container)?;
-    clear(context, container, volumes);
-    Ok(())
+    Err(Error::new(format!("cannot remove container {}", container.id))
+        .why("somebody starts it again and again"))
 }
 
-/// Waits until a monitor that has written its last word is gone.
+/// Ends what runs, when that may be.
+fn end(context: &Context, container: &Container, force: bool) -> Result<()> {
+    let state = match container.state() {
+        Ok(state) => state,
+        // Nobody knows what it was; with force it goes all the same.
+        Err(_) if force || !container.dir.exists() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !state.status.is_live() {
+        return Ok(());
+    }
+    if !force {
+        return Err(Error::new(format!("cannot remove container \"/{}\"", state.name))
+            .why(format!("container is {}", state.status.word()))
+            .fix("stop the container before removing it, or force the removal with -f"));
+    }
+    match state.status {
+        Status::Restarting => signal::end(context, container, None, Some(0)),
+        // It may have ended just now.
+        _ => {
+            drop(signal::strike(context, container, libc::SIGKILL));
+            Ok(())
+        }
+    }
+}
+
+/// Waits until a monitor that has written its last word is gone: `false` when it has not, and the
+/// container runs.
 ///
 /// # Errors
 /// It stays.
-pub fn wait_for_monitor(container: &Container) -> Result<()> {
-    let Some(monitor) = container.recorded_state()?.monitor else { return Ok(()) };
-    let Ok(Some(pidfd)) = monitor.open() else { return Ok(()) };
-    let limit = i32::try_from(PATIENCE.as_millis()).unwrap_or(i32::MAX);
-    let mut fds = [PollFd::new(pidfd.as_fd(), libc::POLLIN)];
-    match poll(&mut fds, limit).what(|| "cannot wait for a monitor".into())? {
-        0 => Err(Error::new(format!("the monitor of container {} does not end", container.id))
-            .why("somebody who is attached does not read")
-            .fix(format!("end that client, or kill {}", monitor.pid))),
-        _ => Ok(()),
+pub fn wait_for_monitor(container: &Container) -> Result<bool> {
+    let begun = Instant::now();
+    loop {
+        // With --rm it may be gone by now.
+        let Ok(state) = container.recorded_state() else { return Ok(true) };
+        let Some(monitor) = state.monitor.clone() else { return Ok(true) };
+        let Ok(Some(pidfd)) = monitor.open() else { return Ok(true) };
+        if state.status.is_live() {
+            return Ok(false);
+        }
+        let mut fds = [PollFd::new(pidfd.as_fd(), libc::POLLIN)];
+        match poll(&mut fds, GLANCE).what(|| "cannot wait for a monitor".into())? {
+            0 if begun.elapsed() > PATIENCE => {
+                let what = format!("the monitor of container {} does not end", container.id);
+                return Err(Error::new(what)
+                    .why("somebody who is attached does not read")
+                    .fix(format!("end that client, or kill {}", monitor.pid)));
+            }
+            _ => {}
+        }
     }
 }
 
-/// The container is no more from here on: no name, no id. In one step, so that a command that is
-/// killed leaves a container or none.
+/// The container is no more from here on: no id, no name. In one step, so that a command that is
+/// killed leaves a container or none; `volumes`: the anonymous ones go with it.
 ///
 /// # Errors
 /// Its directory stays where it is: it is still a container, and `rm` can be said again.
-pub fn forget(context: &Context, container: &Container) -> Result<()> {
-    if let Ok(record) = container.record() {
-        names::release(&context.paths, &container.id, &record.name);
+pub fn forget(context: &Context, container: &Container, volumes: bool) -> Result<()> {
+    match litter::set_aside(context, container, volumes) {
+        // Somebody else was faster.
+        Err(_) if !container.dir.exists() => Ok(()),
+        done => done,
     }
-    let what = || format!("cannot remove container {}", container.id);
-    fs::rename(&container.dir, gone(context, container)).what(what)
 }
 
-/// Removes what [`forget`] has set aside; with `volumes` the anonymous ones too.
+/// Removes what [`forget`] has set aside, with the same `volumes`.
 pub fn clear(context: &Context, container: &Container, volumes: bool) {
-    let record =
-        super::read_json::<super::record::Record>(&gone(context, container).join("spec.json"));
-    if let Ok(record) = record {
-        // A volume that is busy is swept later.
-        let _ = volume::release(&context.paths, &container.id, &record.mounts, volumes);
-    }
-    // The next command sweeps what could not be removed.
-    let _ = remove_tree(&gone(context, container));
-    let _ = remove_tree(&container.live);
-}
-
-fn gone(context: &Context, container: &Container) -> std::path::PathBuf {
-    context.paths.containers().join(format!(".gone-{}", container.id))
+    litter::clear(context, &container.id, volumes);
 }
 
 /// `container prune`.
@@ -158,6 +190,8 @@ pub fn prune(context: &Context, args: &PruneArgs) -> Result<u8> {
 /// The containers cannot be listed.
 pub(crate) fn prune_stopped(context: &Context, filters: &Filters) -> Result<(String, u64)> {
     let (mut removed, mut freed) = (String::new(), 0);
+    litter::sweep(context)?;
+    litter::bury_all(context)?;
     for id in names::ids(&context.paths)? {
         let container = Container::of(context, &id);
         let Ok(state) = container.state() else { continue };

@@ -3,7 +3,6 @@
 use super::create::{self, Asked};
 use super::flags::Shape;
 use super::record::Record;
-use super::{Container, rm};
 use crate::Context;
 use crate::error::{ENGINE, Error, Result};
 use crate::monitor;
@@ -115,12 +114,4 @@ pub fn manner(record: &Record, keys: Option<String>, proxy: bool, input: bool) -
     let basics = &record.flags.basics;
     let wants = Wants { input: input && basics.interactive, output: true, errors: true };
     Manner { wants, tty: basics.tty, proxy, keys }
-}
-
-/// Repairs what commands that were killed left of a container, before it is started.
-///
-/// # Errors
-/// It runs; its old monitor does not end.
-pub fn settle(container: &Container) -> Result<()> {
-    rm::wait_for_monitor(container)
 }

@@ -1,8 +1,8 @@
 //! `start` and `attach`: a program of a container that exists.
 
-use super::run::{exit_code, manner, settle, wait_for_start};
+use super::run::{exit_code, manner, wait_for_start};
 use super::state::Status;
-use super::{Container, each};
+use super::{Container, each, litter, rm};
 use crate::Context;
 use crate::error::{Error, Result};
 use crate::monitor;
@@ -49,11 +49,10 @@ fn start_attached(context: &Context, args: &Args, word: &str) -> Result<u8> {
     attach::check_terminal(manner.tty, manner.wants.input)?;
     let signals = Signals::begin(true)?;
     let lock = container.lock()?;
-    if container.state()?.status.is_live() {
+    if runs(context, &container)? {
         drop(lock);
         return join(&container, &manner, &signals);
     }
-    settle(&container)?;
     let connection = monitor::spawn(context, &container.id, manner.wants)?;
     drop(lock);
     ended(&attach::relay(&container, &connection, &manner, &signals)?)
@@ -65,17 +64,27 @@ fn start_attached(context: &Context, args: &Args, word: &str) -> Result<u8> {
 /// Whatever keeps it from starting.
 pub fn begin(context: &Context, container: &Container) -> Result<()> {
     let _lock = container.lock()?;
-    match container.state()?.status {
-        Status::Paused => Err(Error::new(format!("cannot start container {}", container.id))
+    if container.state()?.status == Status::Paused {
+        return Err(Error::new(format!("cannot start container {}", container.id))
             .why("it is paused")
-            .fix("unpause it instead")),
-        status if status.is_live() => Ok(()),
-        _ => {
-            settle(container)?;
-            let connection = monitor::spawn(context, &container.id, Wants::default())?;
-            wait_for_start(&connection)
-        }
+            .fix("unpause it instead"));
     }
+    if runs(context, container)? {
+        return Ok(());
+    }
+    let connection = monitor::spawn(context, &container.id, Wants::default())?;
+    wait_for_start(&connection)
+}
+
+/// Whether it runs. If not, what its last monitor left is gone when this returns. The caller holds
+/// the lock.
+fn runs(context: &Context, container: &Container) -> Result<bool> {
+    litter::bury_locked(context, container);
+    if !container.dir.exists() {
+        // With --rm it went with its monitor.
+        return Err(super::no_such(&container.id));
+    }
+    Ok(!rm::wait_for_monitor(container)?)
 }
 
 /// `attach`.

@@ -84,6 +84,11 @@ pub struct State {
     pub restart_count: u32,
     /// `stop` or `kill` ended it: the policy `unless-stopped` leaves it alone.
     pub stopped_by_user: bool,
+    /// `--rm`: it goes when it ends.
+    pub rm: bool,
+    /// Its monitor went without a word, which is not written down yet.
+    #[serde(skip)]
+    pub lost: bool,
     /// What the network made of it, as `inspect` and `ps` show it.
     pub network: serde_json::Value,
 }
@@ -98,6 +103,7 @@ impl State {
             created: record.created.clone(),
             command: record.argv(),
             labels: record.labels(),
+            rm: record.flags.basics.rm,
             ..Self::default()
         }
     }
@@ -107,8 +113,15 @@ impl State {
         self.monitor.as_ref().is_some_and(ProcessId::is_alive)
     }
 
+    /// Whether the state must survive a power cut: after one nothing runs any more, and what is
+    /// removed at its end is removed then too.
+    pub fn outlives_power(&self) -> bool {
+        !self.rm && (self.status != Status::Running || self.stopped_by_user)
+    }
+
     /// Its monitor was killed, or the machine went down: the end is known, the code is not.
     pub fn lose(&mut self) {
+        self.lost = true;
         self.status = Status::Exited;
         self.exit_code = 255;
         "its monitor is gone: it was killed, or the machine went down".clone_into(&mut self.error);

@@ -102,16 +102,21 @@ impl Launched {
 
 /// Removes what the runtime and the network keep of a container; that there is nothing is as good.
 pub fn delete(context: &Context, record: &Record) {
-    let warnings = match &record.flags.basics.runtime {
-        None => verbs::delete(&Store::new(context.paths.runtime()), &record.id, true)
-            .map_err(Error::from),
-        Some(program) => {
+    delete_id(context, &record.id, Some(record));
+}
+
+/// As [`delete`], for a container whose record may be damaged: then its runtime was ours.
+pub fn delete_id(context: &Context, id: &str, record: Option<&Record>) {
+    let other = record.and_then(|record| Some((record, record.flags.basics.runtime.as_ref()?)));
+    let warnings = match other {
+        None => verbs::delete(&Store::new(context.paths.runtime()), id, true).map_err(Error::from),
+        Some((record, program)) => {
             let foreign = Foreign::of(context, record, program);
             foreign.run(&["delete", "--force", &foreign.id]).map(|()| Vec::new())
         }
     };
     // A cgroup that somebody else uses, a rule that does not go: `rm` will try again.
-    drop((warnings, crate::net::down(&context.paths, &record.id)));
+    drop((warnings, crate::net::down(&context.paths, id)));
 }
 
 /// Exit codes are Docker's: 127 for a program that is not there, 126 for one that is no program.

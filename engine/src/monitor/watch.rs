@@ -3,6 +3,7 @@
 
 mod turn;
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,6 +31,11 @@ const SETTLING: Duration = Duration::from_secs(1);
 
 /// Everything that a monitor knows.
 pub(super) struct Monitor<'a> {
+    /// A container has one monitor.
+    _only: File,
+    /// We were told to end, as the machine goes down: nothing is started again, but the next boot
+    /// will.
+    machine_ends: bool,
     context: &'a Context,
     /// This program on disk.
     program: &'a Path,
@@ -62,10 +68,9 @@ impl<'a> Monitor<'a> {
         signals: OwnedFd,
     ) -> Result<Self> {
         let record = container.record()?;
+        let only = only(&container)?;
         let mut state = container.recorded_state()?;
         let log = Log::open(log::path(&container.dir, &record.id), Settings::of(&record)?)?;
-        make_private(&container.live)?;
-        let listener = wire::listen(&container.live)?;
         if state.status.is_live() {
             // Its monitor was killed: nobody shall hear that it runs before it does.
             state.lose();
@@ -74,7 +79,13 @@ impl<'a> Monitor<'a> {
         state.stopped_by_user = false;
         state.restart_count = 0;
         let policy = Policy::parse(&record.flags.basics.restart)?;
+        // Before anything is made that somebody would have to take away if we are killed.
+        container.save_state_for_now(&state)?;
+        make_private(&container.live)?;
+        let listener = wire::listen(&container.live)?;
         Ok(Self {
+            _only: only,
+            machine_ends: false,
             context,
             program,
             container,
@@ -103,9 +114,11 @@ impl<'a> Monitor<'a> {
             Ok(code) => Down::Ended(*code),
             Err(error) => Down::Failed(error.into()),
         };
+        // Nobody sweeps what we are about to clear; who has the lock waits for our end.
+        let _lock = self.container.lock_if_free();
         // What cannot be set aside stays a container, which `rm` removes.
         let removed =
-            self.record.flags.basics.rm && rm::forget(self.context, &self.container).is_ok();
+            self.record.flags.basics.rm && rm::forget(self.context, &self.container, true).is_ok();
         self.clients.tell(&message);
         self.clear();
         if removed {
@@ -139,7 +152,7 @@ impl<'a> Monitor<'a> {
             };
             let on_purpose = self.state.stopped_by_user;
             let count = self.state.restart_count;
-            let again = self.policy.again(End { code, on_purpose, count });
+            let again = !self.machine_ends && self.policy.again(End { code, on_purpose, count });
             self.end(code, again);
             if !again || !self.wait(backoff.next(began.elapsed())) {
                 return Ok(code);
@@ -240,7 +253,7 @@ impl<'a> Monitor<'a> {
         let until = Instant::now() + length;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             self.turn(millis(left));
-            if self.state.stopped_by_user {
+            if self.state.stopped_by_user || self.machine_ends {
                 self.state.status = Status::Exited;
                 self.save();
                 return false;
@@ -253,6 +266,26 @@ impl<'a> Monitor<'a> {
 /// A time to wait, as poll(2) takes it: never shorter.
 fn millis(length: Duration) -> i32 {
     i32::try_from(length.as_millis().saturating_add(1)).unwrap_or(i32::MAX)
+}
+
+/// How long a monitor that was killed may still be about.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// Takes the place of the container's monitor.
+fn only(container: &Container) -> Result<File> {
+    use crate::error::What;
+    let what = || format!("cannot start container {}", container.id);
+    let file = File::create(container.dir.join("monitor")).what(what)?;
+    let begun = Instant::now();
+    while file.try_lock().is_err() {
+        if begun.elapsed() > LINGER {
+            return Err(crate::Error::new(what())
+                .why("it has a monitor already")
+                .fix("pier check --repair"));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(file)
 }
 
 /// Only root may look at sockets and mounts.

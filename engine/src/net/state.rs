@@ -151,19 +151,13 @@ fn make_parent(file: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(parent)
 }
 
-fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+pub(crate) fn json(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(value).map_err(|error| Error::new("cannot write JSON").why(error))
-}
-
-/// A name beside `file` that no other thread or process uses.
-fn beside(file: &Path) -> Result<PathBuf> {
-    let unique = random_id()?;
-    Ok(file.with_file_name(format!(".{}", unique.get(..16).unwrap_or(&unique))))
 }
 
 /// Replaces a file at once.
 pub(super) fn write(file: &Path, bytes: &[u8]) -> Result<()> {
-    let fresh = beside(file)?;
+    let fresh = crate::fsutil::beside(file);
     let done = stage(&fresh, bytes, false).and_then(|()| fs::rename(&fresh, file));
     if done.is_err() {
         // Its error would hide the one that matters.
@@ -175,7 +169,7 @@ pub(super) fn write(file: &Path, bytes: &[u8]) -> Result<()> {
 /// Creates a file with its content at once; `false` when there is one already. `durable`: it
 /// survives a power cut.
 pub(crate) fn create(file: &Path, value: &impl Serialize, durable: bool) -> Result<bool> {
-    let fresh = beside(file)?;
+    let fresh = crate::fsutil::beside(file);
     let done = stage(&fresh, &json(value)?, durable).and_then(|()| fs::hard_link(&fresh, file));
     let _ = fs::remove_file(&fresh);
     match done {
@@ -295,12 +289,16 @@ pub(super) fn release(paths: &Paths, container: &str, ip: Ipv4Addr) -> Result<()
     }
 }
 
-/// Gives back the addresses of processes that died; returns them.
+/// Gives back the addresses of processes that died; returns them. Files that they were writing go
+/// too.
 pub(super) fn sweep_claims(paths: &Paths) -> Result<Vec<String>> {
     let mut swept = Vec::new();
+    for directory in [directory(paths), claims(paths), paths.networks()] {
+        crate::fsutil::sweep_temporaries(&directory)?;
+    }
     for name in names(&claims(paths))? {
         let file = claims(paths).join(&name);
-        // The temporary files of `create` begin with a dot; one that is left has no reader.
+        // The temporary files of `create` begin with a dot.
         if read_claim(&file).is_none_or(|claim| !claim.owner.is_alive()) && !name.starts_with('.') {
             remove(&file)?;
             swept.push(name);

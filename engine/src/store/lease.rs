@@ -74,9 +74,11 @@ impl Store {
             fsutil::make_dirs(&dir)?;
         }
         fsutil::make_dirs(&self.paths.partial())?;
+        const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
         let version = self.paths.image().join("oci-layout");
-        if !version.exists() {
-            fsutil::write_atomic(&version, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        let longest = LAYOUT.len() as u64;
+        if fsutil::read_small(&version, longest).ok().flatten().as_deref() != Some(LAYOUT) {
+            fsutil::write_atomic(&version, LAYOUT)?;
         }
         let index = self.paths.image().join("index.json");
         if !index.exists() {

@@ -12,6 +12,7 @@ use libcontainer::host::cgroup::{CgroupMode, Hierarchy};
 
 use crate::Context;
 use crate::cli::print;
+use crate::container::litter;
 use crate::error::{Error, FAILURE, Result};
 use crate::net::{self, firewall};
 use crate::store::Store;
@@ -205,6 +206,7 @@ fn disk(context: &Context, args: &CheckArgs) -> Vec<Line> {
             }
         })),
     }
+    lines.extend(containers(context, args.repair));
     if args.repair {
         for (what, swept) in [
             ("networks", net::sweep(&context.paths)),
@@ -234,6 +236,30 @@ fn disk(context: &Context, args: &CheckArgs) -> Vec<Line> {
         Ok(_) => Line::good("volumes"),
         Err(error) => failure(&error),
     });
+    lines
+}
+
+/// Containers whose files are damaged, names that stand for none.
+fn containers(context: &Context, repair: bool) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if repair {
+        match litter::repair(context) {
+            Err(error) => lines.push(failure(&error)),
+            Ok(done) => lines
+                .extend(done.iter().map(|line| Line::good(format!("containers: repaired {line}")))),
+        }
+    }
+    match litter::damaged(context) {
+        Err(error) => lines.push(failure(&error)),
+        Ok(damaged) => lines.extend(damaged.iter().map(failure)),
+    }
+    let wrong = litter::wrong_names(&context.paths).unwrap_or_default();
+    lines.extend(wrong.iter().map(|(name, _)| {
+        Line::less(format!("the name {name} stands for no container"), "pier check --repair")
+    }));
+    if lines.is_empty() {
+        lines.push(Line::good("containers"));
+    }
     lines
 }
 

@@ -12,7 +12,7 @@ use crate::paths::Paths;
 
 /// What a container that is being created wants to mount.
 pub struct Request<'a> {
-    /// Its id; `containers/<id>` exists.
+    /// Its id; `making/<id>` exists.
     pub container: &'a str,
     /// The flags.
     pub flags: &'a MountFlags,
@@ -225,7 +225,7 @@ fn volume(paths: &Paths, container: &str, wanted: &Wanted) -> Result<Volume> {
         ..Volume::default()
     };
     let _lock = volumes.lock()?;
-    let volume = volumes.create(&asked)?;
+    let volume = volumes.create_for(&asked, Some(container))?;
     volumes.enter(&volume.name, container)?;
     Ok(volume)
 }

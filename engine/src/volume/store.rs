@@ -134,6 +134,14 @@ impl<'a> Volumes<'a> {
     /// # Errors
     /// A name or an option that cannot be, one that exists with other options.
     pub fn create(&self, volume: &Volume) -> Result<Volume> {
+        let _lock = self.lock()?;
+        self.create_for(volume, None)
+    }
+
+    /// As [`Self::create`]; the caller holds the lock. A volume that is made has the container
+    /// `user` as its user from its first moment: it is not left when the container comes to
+    /// nothing.
+    pub(super) fn create_for(&self, volume: &Volume, user: Option<&str>) -> Result<Volume> {
         check_name(&volume.name)?;
         local::check(&volume.options)?;
         for _ in 0..2 {
@@ -146,7 +154,7 @@ impl<'a> Volumes<'a> {
                 return Ok(old);
             }
             let volume = Volume { created: now(), ..volume.clone() };
-            if self.make(&volume)? {
+            if self.make(&volume, user)? {
                 return Ok(volume);
             }
         }
@@ -156,7 +164,7 @@ impl<'a> Volumes<'a> {
     }
 
     /// `false`: another process was faster.
-    fn make(&self, volume: &Volume) -> Result<bool> {
+    fn make(&self, volume: &Volume, user: Option<&str>) -> Result<bool> {
         let words = || format!("cannot create volume {}", volume.name);
         make_directory(&self.paths.volumes(), 0o711).what(words)?;
         let fresh = self.directory(&format!(".new-{}", random_id()?));
@@ -164,11 +172,17 @@ impl<'a> Volumes<'a> {
             make_directory(&fresh, 0o711).what(words)?;
             make_directory(&fresh.join("_data"), 0o755).what(words)?;
             make_directory(&fresh.join("users"), 0o700).what(words)?;
+            if let Some(user) = user {
+                File::create(fresh.join("users").join(user)).what(words)?;
+            }
             create(&fresh.join("meta.json"), volume, true).map(drop)
         };
         let done = stage().and_then(|()| match fs::rename(&fresh, self.directory(&volume.name)) {
             Err(e) if is_there(&e) => Ok(false),
-            other => other.map(|()| true).what(words),
+            other => {
+                other.what(words)?;
+                crate::fsutil::sync_dir(&self.paths.volumes()).map(|()| true)
+            }
         });
         if !matches!(done, Ok(true)) {
             // Litter of this kind is swept by `check --repair`.
@@ -183,7 +197,7 @@ impl<'a> Volumes<'a> {
     /// The directory cannot be read.
     pub fn users(&self, name: &str) -> Result<Vec<String>> {
         let mut users = names(&self.directory(name).join("users"))?;
-        users.retain(|id| self.paths.container(id).exists());
+        users.retain(|id| self.paths.has_container(id));
         users.sort_unstable();
         Ok(users)
     }
@@ -226,6 +240,27 @@ impl<'a> Volumes<'a> {
         remove_tree(&gone).what(words)
     }
 
+    /// Ends the use of all volumes by a container whose record nobody can read, or never was
+    /// complete; with `anonymous` those go that were made for it.
+    ///
+    /// # Errors
+    /// A volume that cannot be removed.
+    pub(crate) fn abandon(&self, container: &str, anonymous: bool) -> Result<()> {
+        let _lock = self.lock()?;
+        for name in self.names()? {
+            if !self.directory(&name).join("users").join(container).exists() {
+                continue;
+            }
+            let own = || self.find(&name).ok().flatten().is_some_and(|volume| volume.anonymous);
+            if anonymous && own() && self.users(&name)?.iter().all(|user| user == container) {
+                self.erase(&name)?;
+            } else {
+                self.leave(&name, container)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what was half made or half removed; returns a line for each.
     ///
     /// # Errors
@@ -240,16 +275,18 @@ impl<'a> Volumes<'a> {
                 swept.push(format!("unfinished volume {}", path.display()));
             } else if !name.starts_with('.') {
                 for id in names(&path.join("users"))? {
-                    if !self.paths.container(&id).exists() {
+                    if !self.paths.has_container(&id) {
                         self.leave(&name, &id)?;
                         swept
                             .push(format!("use of volume {name} by container {id}, which is gone"));
                     }
                 }
-                if !path.join("meta.json").exists() && path.join("_data").exists() {
+                crate::fsutil::sweep_temporaries(&path)?;
+                if !matches!(self.find(&name), Ok(Some(_))) && path.join("_data").exists() {
                     let volume = Volume { name: name.clone(), created: now(), ..Volume::default() };
-                    create(&path.join("meta.json"), &volume, true)?;
-                    swept.push(format!("volume {name} had no meta.json"));
+                    let meta = crate::net::state::json(&volume)?;
+                    crate::fsutil::write_atomic(&path.join("meta.json"), &meta)?;
+                    swept.push(format!("the meta.json of volume {name}, which could not be read"));
                 }
             }
         }

@@ -52,7 +52,6 @@ pub fn create(context: &Context, args: &CreateArgs) -> Result<u8> {
     let labels = pairs(&args.label);
     let volume = Volume { name, labels, options, anonymous, ..Volume::default() };
     let volumes = Volumes::of(&context.paths);
-    let _lock = volumes.lock()?;
     print(&format!("{}\n", volumes.create(&volume)?.name)).map(|()| 0)
 }
 

@@ -15,9 +15,12 @@
 )]
 
 mod answers;
+mod crash;
 mod image;
 mod judges;
 mod lab;
 mod logins;
 mod names;
+#[path = "../crash/points.rs"]
+mod points;
 mod server;

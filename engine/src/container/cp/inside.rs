@@ -25,7 +25,7 @@ use crate::Context;
 use crate::bundle::tree::depth;
 use crate::container::record::Record;
 use crate::container::state::{State, Status};
-use crate::container::{Container, run};
+use crate::container::{Container, rm};
 use crate::error::{Error, Result, What};
 use crate::monitor::prepare;
 use crate::net::files::Files;
@@ -63,8 +63,8 @@ impl Inside {
                 Status::Restarting => {}
                 Status::Created | Status::Exited => {
                     let lock = container.lock()?;
-                    if !container.state()?.status.is_live() {
-                        run::settle(container)?;
+                    let ended = !container.state()?.status.is_live();
+                    if ended && rm::wait_for_monitor(container)? {
                         let (root, mounted) = mount(context, container, record)?;
                         let (mounted, lock) = (Some(mounted), Some(lock));
                         return Ok(Self { root, runs: false, _mounted: mounted, _lock: lock });

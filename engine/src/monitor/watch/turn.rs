@@ -8,6 +8,7 @@ use libcontainer::sys::clone::{self, WaitStatus};
 use libcontainer::sys::fd::{self, PollFd};
 use libcontainer::sys::signal;
 use libcontainer::sys::tty::{self, WinSize};
+use libcontainer::verbs::parse_signal;
 
 use super::Monitor;
 use crate::container::state::Status;
@@ -122,8 +123,10 @@ impl Monitor<'_> {
                 }
                 // The machine goes down: the program may end in its own way.
                 libc::SIGTERM => {
+                    self.machine_ends = true;
+                    let signal = parse_signal(&self.record.stop_signal()).unwrap_or(libc::SIGTERM);
                     if let Some(Ok(Some(pidfd))) = self.state.init.as_ref().map(ProcessId::open) {
-                        let _ = clone::pidfd_send_signal(&pidfd, libc::SIGTERM);
+                        let _ = clone::pidfd_send_signal(&pidfd, signal);
                     }
                 }
                 _ => {}
