@@ -127,6 +127,7 @@ pub fn main(argv: Vec<OsString>) -> ExitCode {
     match sealed.and_then(|()| run(&mut definitions, &typed, &matches)) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
+            let error = misuse::without_root(error);
             tell(&error);
             ExitCode::from(error.code)
         }

@@ -192,7 +192,7 @@ fn of_another(path: &Path) -> Error {
 
 /// Docker's words for a container that is not there.
 pub fn no_such(word: &str) -> Error {
-    Error::new(format!("No such container: {word}"))
+    Error::new(format!("No such container: {word}")).fix("`pier ps -a` lists all there are")
 }
 
 /// Reads a file of ours.

@@ -68,10 +68,15 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// The runtime's words: step, subject and cause stay one sentence, its hint is the remedy.
+/// The runtime's words: step, subject and cause stay one sentence, its hint is the remedy. What it
+/// calls by the field of `config.json` the user of an engine knows by another name.
 impl From<libcontainer::Error> for Error {
     fn from(error: libcontainer::Error) -> Self {
-        Self { fix: error.hint.clone(), ..Self::new(error.to_string()) }
+        let hint = error.hint.as_ref().map(|hint| {
+            hint.replace("process.args[0]", "the first word of the command")
+                .replace("process.env", "the environment")
+        });
+        Self { fix: hint, ..Self::new(error.to_string()) }
     }
 }
 
@@ -98,6 +103,14 @@ pub fn plain(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_runtimes_hints_are_in_the_words_of_the_command_line() {
+        let error = libcontainer::Error::rule(libcontainer::Step::Exec, "x", "not found")
+            .hint("look at process.args[0] and at PATH in process.env");
+        let fix = Error::from(error).fix.unwrap();
+        assert_eq!(fix, "look at the first word of the command and at PATH in the environment");
+    }
 
     #[test]
     fn an_error_is_one_sentence_and_a_remedy() {

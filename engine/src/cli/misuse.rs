@@ -45,6 +45,21 @@ pub(super) fn no_verb(typed: &Typed) -> Error {
     })
 }
 
+/// What an ordinary user can do about a refusal of the kernel's.
+pub(super) fn without_root(error: Error) -> Error {
+    let root = rustix::process::geteuid().is_root();
+    advise(error, root)
+}
+
+fn advise(error: Error, root: bool) -> Error {
+    let cause = error.why.as_deref().unwrap_or(&error.what).to_lowercase();
+    let refused = ["permission denied", "operation not permitted"];
+    if root || error.fix.is_some() || !refused.iter().any(|words| cause.ends_with(words)) {
+        return error;
+    }
+    error.fix("containers and images are root's: sudo pier …")
+}
+
 /// A flag that does not exist, or a word too many.
 fn unknown(error: &clap::Error, typed: &Typed, definitions: &clap::Command) -> Error {
     let word = texts(error, ContextKind::InvalidArg).join(" ");
@@ -124,6 +139,15 @@ mod tests {
         let error = definitions.try_get_matches_from_mut(typed.close(argv)).unwrap_err();
         let error = explain(&error, &typed, &definitions);
         [error.what, error.why.unwrap_or_default(), error.fix.unwrap_or_default()]
+    }
+
+    #[test]
+    fn who_is_not_root_is_told_to_be() {
+        let refused = || Error::new("cannot read /x").why("permission denied");
+        assert!(advise(refused(), false).fix.is_some_and(|fix| fix.contains("sudo")));
+        assert!(advise(refused(), true).fix.is_none());
+        assert_eq!(advise(refused().fix("y"), false).fix.as_deref(), Some("y"));
+        assert!(advise(Error::new("no such image: x"), false).fix.is_none());
     }
 
     #[test]

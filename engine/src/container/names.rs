@@ -77,8 +77,9 @@ pub fn claim(paths: &Paths, id: &str, asked: Option<&str>) -> Result<String> {
         let name = check(name)?;
         return match link(paths, id, name)? {
             None => Ok(name.to_owned()),
-            Some(other) => Err(Error::new(format!("Conflict. The container name \"/{name}\""))
-                .why(format!("already in use by container \"{other}\""))
+            Some(other) => Err(Error::new(format!(
+                "Conflict. The container name \"/{name}\" is already in use by container \"{other}\""
+            ))
                 .fix(format!("remove or rename that container: pier rm {name}"))
                 .code(ENGINE)),
         };

@@ -85,7 +85,12 @@ pub fn from(
     stream: impl Read,
     wanted: Option<&super::Platform>,
 ) -> Result<Vec<(Vec<Reference>, Image)>> {
-    let archive = Archive::read(store, stream)?;
+    let archive = Archive::read(store, stream).map_err(|error| match error.fix {
+        Some(_) => error,
+        None => {
+            error.fix("load reads what `save` writes; a root file system is read by pier import")
+        }
+    })?;
     let loaded = if archive.has("manifest.json") {
         docker(store, &archive)?
     } else if archive.has("index.json") {

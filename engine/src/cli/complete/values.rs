@@ -96,6 +96,12 @@ pub(super) fn of(paths: &Paths, verb: &Verb, arg: &Arg, typed: &str) -> Offer {
     }
     let name = arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name);
     match name {
+        // `cp`: a path of a container, or of this machine.
+        "SRC" | "DEST" => {
+            let mut offer = containers(paths, |_| true, "");
+            offer.words.iter_mut().for_each(|(word, _)| word.push(':'));
+            Offer { more: More::Files, ..offer }
+        }
         "CONTAINER" => containers(paths, wanted(verb), ""),
         "IMAGE" | "NAME[:TAG]" | "NAME[:TAG|@DIGEST]" => images(paths),
         "VOLUME" => volumes(paths),
