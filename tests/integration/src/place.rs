@@ -88,7 +88,9 @@ impl Place {
         }
         for entry in entries.flatten() {
             let id = entry.file_name().to_string_lossy().into_owned();
-            let _ = Runtime::new(self).call(&["delete", "--force", &id]);
+            // This may be the drop of a test that failed: a second panic would end all tests.
+            let delete = || Runtime::new(self).call(&["delete", "--force", &id]);
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(delete));
         }
     }
 
