@@ -27,8 +27,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "cgroup-controllers",
         judge: controllers,
         why: "a limit of a controller that is missing is refused",
-        fix: "boot a kernel that was built with it (CONFIG_MEMCG, CONFIG_CGROUP_SCHED, \
-              CONFIG_CPUSETS, CONFIG_CGROUP_PIDS, CONFIG_BLK_CGROUP)",
+        fix: "boot a kernel that was built with it",
     },
     Rule {
         id: "cgroup-devices",
@@ -136,7 +135,22 @@ fn controllers(facts: &Facts) -> Option<Verdict> {
     let what = what.join("; ");
     match reasons.iter().find_map(|(_, why)| why.1) {
         Some(fix) => Verdict::fixed_by(Status::Warn, what, fix),
-        None => warn(what),
+        None => {
+            let options: Vec<_> = missing.into_iter().map(option).collect();
+            let fix = format!("boot a kernel that was built with {}", options.join(", "));
+            Verdict::fixed_by(Status::Warn, what, fix)
+        }
+    }
+}
+
+/// The option of the kernel's build that brings a controller.
+fn option(controller: &str) -> &'static str {
+    match controller {
+        "memory" => "CONFIG_MEMCG",
+        "cpu" => "CONFIG_CGROUP_SCHED",
+        "cpuset" => "CONFIG_CPUSETS",
+        "pids" => "CONFIG_CGROUP_PIDS",
+        _ => "CONFIG_BLK_CGROUP",
     }
 }
 

@@ -92,7 +92,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "user-network",
         judge: network,
         why: "a user's containers reach the network through such a program and a tun device",
-        fix: "modprobe tun; apt-get install passt; apt-get install slirp4netns",
+        fix: "apt-get install passt; slirp4netns where there is none",
     },
     Rule {
         id: "ports",
@@ -277,7 +277,7 @@ fn fuse(facts: &Facts) -> Option<Verdict> {
 fn network(facts: &Facts) -> Option<Verdict> {
     facts.user.as_ref()?;
     if !facts.has("/dev/net/tun") {
-        return warn("no /dev/net/tun");
+        return Verdict::fixed_by(Status::Warn, "no /dev/net/tun", "modprobe tun");
     }
     let found = ["pasta", "slirp4netns"].iter().find_map(|name| facts.program(name));
     match found {
@@ -299,5 +299,5 @@ fn ping(facts: &Facts) -> Option<Verdict> {
     let mut ends = range.split_whitespace().map(str::parse::<u64>);
     let (Some(Ok(first)), Some(Ok(last))) = (ends.next(), ends.next()) else { return None };
     let what = format!("net.ipv4.ping_group_range is {first} to {last}");
-    if first <= last { ok(what) } else { info(what) }
+    if first <= last { ok(what) } else { info(format!("{what}, which is nobody")) }
 }

@@ -174,7 +174,7 @@ const CGROUPS: &[Case] = &[
     ("cgroup-layout", Warn, legacy, "systemd.unified_cgroup_hierarchy=1"),
     ("cgroup-layout", Lack, |f| f.host.cgroup = CgroupLayout::default(), "mount -t cgroup2"),
     ("cgroup-writable", Lack, |f| f.mounts[3].options = "ro,nosuid".into(), "read-only"),
-    ("cgroup-controllers", Warn, |f| without(f, "pids"), "no pids: the kernel does not have"),
+    ("cgroup-controllers", Warn, |f| without(f, "pids"), "CONFIG_CGROUP_PIDS"),
     (
         "cgroup-controllers",
         Warn,

@@ -136,7 +136,7 @@ const USERS: &[Case] = &[
         "ping",
         Info,
         |f| f.set_text("/proc/sys/net/ipv4/ping_group_range", Some("1\t0")),
-        "ping_group_range",
+        "which is nobody",
     ),
     (
         "user-namespace-switch",
@@ -180,4 +180,7 @@ fn a_user_can_get_what_the_host_has() {
     facts.cgroups.controllers.retain(|name| name != "cpuset");
     assert_eq!(verdict(&facts, "delegation").status, Status::Ok);
     assert_eq!(verdict(&facts, "cgroup-controllers").status, Warn);
+    // Packets of a user's container are no business of the host's forwarding.
+    facts.set_text("/proc/sys/net/ipv4/ip_forward", Some("0"));
+    assert!(!applies(&facts, "ip-forward"));
 }
