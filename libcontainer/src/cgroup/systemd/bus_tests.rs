@@ -148,3 +148,47 @@ fn names_of_sockets_are_read() {
         assert_eq!(socket_name(none), None, "{none}");
     }
 }
+
+/// A reply to the call with this serial; with a path in it, or empty (D-Bus specification, "Message Format").
+fn reply(to: u32, path: &str) -> Vec<u8> {
+    let number = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
+    let body = match path {
+        "" => Vec::new(),
+        path => [&number(path.len())[..], path.as_bytes(), b"\0"].concat(),
+    };
+    let mut fields = [&[5, 1, b'u', 0][..], &to.to_le_bytes()].concat();
+    if !path.is_empty() {
+        fields.extend([8, 1, b'g', 0, 1, b'o', 0]);
+    }
+    let mut bytes =
+        [&b"l\x02\0\x01"[..], &number(body.len()), &number(90), &number(fields.len())].concat();
+    bytes.extend(fields);
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    bytes.extend(body);
+    bytes
+}
+
+/// systemd takes a job and falls silent: the deadline holds, and the words name unit, job and phase.
+#[test]
+fn a_job_that_does_not_end_is_given_up() {
+    use crate::cgroup::systemd::{Talk, end_of, manager};
+    let (socket, thread, path) = server(|stream| {
+        for message in [reply(1, ""), reply(2, ""), reply(3, "/org/freedesktop/systemd1/job/7")] {
+            stream.write_all(&message).unwrap();
+        }
+        let _all = stream.read_to_end(&mut Vec::new());
+    });
+    let mut bus = bus(socket, soon());
+    bus.greet(false).unwrap();
+    let mut talk = Talk { unit: "cit.scope", user: true, bus };
+    let job = talk.job(manager("StartTransientUnit"), &[]).unwrap();
+    let trouble = talk.finish(&job).unwrap_err();
+    assert!(matches!(trouble, Trouble::Silence), "{trouble:?}");
+    let error = talk.explain(&end_of("start", &job), trouble).to_string();
+    let wanted = "systemd unit cit.scope: end of start job /org/freedesktop/systemd1/job/7: no answer \
+                  on the user's bus for 30 seconds";
+    assert!(error.contains(wanted), "{error}");
+    drop(talk);
+    thread.join().unwrap();
+    std::fs::remove_file(path).unwrap();
+}

@@ -91,17 +91,17 @@ pub(super) fn start(plan: &UnitPlan, pid: i32) -> Result<()> {
         let _alive = talk.bus.call(manager("ResetFailedUnit"), &arguments[..1]);
         queued = talk.job(start, &arguments);
     }
-    let ended = queued.and_then(|job| talk.finish(&job).map(|result| (job, result)));
-    match ended {
-        Ok((_, result)) if result == "done" => Ok(()),
-        Ok((job, result)) => {
+    let job = queued.map_err(|trouble| talk.explain("start", trouble))?;
+    match talk.finish(&job) {
+        Ok(result) if result == "done" => Ok(()),
+        Ok(result) => {
             let _gone = talk.bus.call(manager("ResetFailedUnit"), &arguments[..1]);
             let why = format!("the start job {job} ended with result {result:?}");
             Err(talk
                 .error(why)
                 .hint(format!("`journalctl --unit {}` has systemd's reason", plan.name)))
         }
-        Err(trouble) => Err(talk.explain("start", trouble)),
+        Err(trouble) => Err(talk.explain(&end_of("start", &job), trouble)),
     }
 }
 
@@ -131,11 +131,14 @@ pub(super) fn stop(record: &UnitRecord) -> Result<()> {
     let mut talk = Talk::begin(&record.name, record.user)?;
     let name = Value::text(&record.name);
     let queued = talk.job(manager("StopUnit"), &[name.clone(), Value::text("replace")]);
-    match queued.and_then(|job| talk.finish(&job)) {
-        // A job that another one took over ends as that one does.
-        Ok(_) => {}
+    let job = match queued {
+        Ok(job) => job,
         Err(Trouble::Refused(error, _)) if error == NO_SUCH_UNIT => return Ok(()),
         Err(trouble) => return Err(talk.explain("stop", trouble)),
+    };
+    // A job that another one took over ends as that one does.
+    if let Err(trouble) = talk.finish(&job) {
+        return Err(talk.explain(&end_of("stop", &job), trouble));
     }
     match talk.bus.call(manager("ResetFailedUnit"), &[name]) {
         Ok(_) | Err(Trouble::Refused(..)) => Ok(()),
@@ -263,6 +266,11 @@ impl<'a> Talk<'a> {
     fn error(&self, why: String) -> Error {
         Error::rule(Step::Cgroup, subject(self.unit), why)
     }
+}
+
+/// The phase in which systemd works at a job.
+fn end_of(verb: &str, job: &str) -> String {
+    format!("end of {verb} job {job}")
 }
 
 fn subject(unit: &str) -> String {
