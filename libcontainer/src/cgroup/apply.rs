@@ -124,6 +124,10 @@ fn hint(word: &Write) -> Option<&'static str> {
         "cpu.rt_runtime_us" | "cpu.rt_period_us" => {
             "realtime groups need CONFIG_RT_GROUP_SCHED, and every cgroup above needs the runtime"
         }
+        "misc.max" => {
+            "a resource that this kernel has, and a number or max: misc.capacity in the root of the \
+             hierarchy lists them"
+        }
         _ => return None,
     })
 }

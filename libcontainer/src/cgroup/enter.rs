@@ -29,7 +29,7 @@ pub struct Entry {
 /// `EACCES` of clone(2) into a cgroup: cgroups(7), "Delegation containment".
 pub(super) const NOT_COMMON: &str = "the cgroup above both ours and the container's must be ours to \
     write: call from a cgroup that is delegated to you, as `systemd-run --user --scope -p Delegate=yes` \
-    makes one";
+    makes one; or create the container with --systemd-cgroup, and systemd moves processes between sessions";
 /// What runc says, and callers of it look for.
 const ADDING: &str = "error adding pid of the process to cgroups";
 

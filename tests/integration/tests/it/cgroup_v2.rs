@@ -246,3 +246,16 @@ fn a_threaded_tree_is_explained() {
     std::fs::remove_dir(&dir).unwrap();
     assert!(message.contains("cannot limit memory: the cgroup is domain invalid"), "{message}");
 }
+
+/// A resource that the misc controller of this kernel does not have: the refusal tells where those are that it has.
+#[test]
+fn a_misc_resource_that_is_not_there_is_explained() {
+    need!(root, cgroup_v2, controller("misc"));
+    let bundle = Bundle::new().set("/linux/resources/unified", json!({ "misc.max": "no_such 1" }));
+    bundle.write();
+    let output = bundle.runtime().call(&bundle.words("create"));
+    let message = output.refused();
+    assert!(message.contains("misc.max") && message.contains("invalid argument"), "{message}");
+    assert!(output.stderr.contains("misc.capacity"), "{}", output.stderr);
+    assert!(bundle.place().settled().is_empty());
+}

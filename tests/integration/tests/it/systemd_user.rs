@@ -149,6 +149,24 @@ fn another_session_is_no_obstacle() {
     assert!(eventually(Duration::from_secs(10), gone), "{}", systemctl(&["status", &unit]));
 }
 
+/// A container without a unit cannot be entered from a session of another kind: no process of it is outside of
+/// its limits. The refusal tells both ways in.
+///
+/// runc: leaves the process in the caller's cgroup, without limits; crun: refuses too.
+#[test]
+fn without_a_unit_another_session_is_refused() {
+    need!(root, systemd, cgroup_v2, user_namespace, file(AS_USER));
+    let user = User::start(bundle().set("/linux/resources", limits()));
+    let mut elsewhere = user.bundle.runtime().clone();
+    elsewhere.env.push(("AS_SESSION".into(), "1".into()));
+    let output = elsewhere.call(&["exec", user.bundle.id(), "id"]);
+    assert!(output.code != Some(0) && output.stdout.is_empty(), "{output:#?}");
+    for part in ["permission denied", "systemd-run --user --scope", "--systemd-cgroup"] {
+        assert!(output.stderr.contains(part), "{part}: {output:#?}");
+    }
+    user.delete();
+}
+
 /// A further process from another session goes where init is, when the container has divided its
 /// cgroup; and where `--cgroup` says.
 #[test]
