@@ -4,6 +4,7 @@ pub mod check;
 mod containers;
 pub mod df;
 pub mod info;
+pub mod inspect;
 pub mod prune;
 pub mod version;
 

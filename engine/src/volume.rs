@@ -6,10 +6,12 @@
 //! [`activate`] runs before each start, [`release`] when the container is removed. The mounts go
 //! into the container's record and, by [`Mount::options`], into its bundle.
 
+pub mod asked;
 mod copy;
 mod csv;
 mod local;
 mod resolve;
+pub mod shared;
 mod store;
 pub mod verbs;
 mod wanted;
@@ -32,7 +34,8 @@ use crate::paths::Paths;
     rustdoc::broken_intra_doc_links,
     reason = "help text: brackets stand for what may be left out"
 )]
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MountFlags {
     /// Mount a volume or a path of the host: [SOURCE:]TARGET[:ro,nocopy,rslave,...]
     #[arg(short = 'v', long, value_name = "MOUNT")]

@@ -110,6 +110,29 @@ fn cpu(flags: &Limits) -> Result<Map<String, Value>> {
     Ok(out)
 }
 
+/// Refuses more CPU time than the machine has, in Docker's words, and periods that no kernel takes.
+///
+/// # Errors
+/// As said; `--cpus` is no number.
+pub fn check_cpus(flags: &Limits, available: u32) -> Result<()> {
+    let nano = flags.cpus.as_deref().map(nano_cpus).transpose()?.unwrap_or(0);
+    if nano > i64::from(available).saturating_mul(1_000_000_000) {
+        return Err(Error::new(format!(
+            "Range of CPUs is from 0.01 to {available}.00, as there are only {available} CPUs available"
+        )));
+    }
+    let period = flags.cpu_period.filter(|period| *period != 0);
+    if period.is_some_and(|period| !(1000..=1_000_000).contains(&period)) {
+        return Err(Error::new(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
+        ));
+    }
+    if flags.cpu_quota.is_some_and(|quota| quota > 0 && quota < 1000) {
+        return Err(Error::new("CPU cfs quota can not be less than 1ms (i.e. 1000)"));
+    }
+    Ok(())
+}
+
 /// What only `run` and `create` can set: swappiness, block devices.
 ///
 /// # Errors

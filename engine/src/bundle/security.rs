@@ -33,7 +33,7 @@ pub struct Options {
     apparmor: Option<String>,
     label: Vec<String>,
     no_new_privileges: bool,
-    open_paths: bool,
+    pub(crate) open_paths: bool,
 }
 
 impl Options {

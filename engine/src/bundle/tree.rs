@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::volume::Mount;
 
 /// Read as empty.
-const MASKED: [&str; 12] = [
+pub(crate) const MASKED: [&str; 12] = [
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
@@ -27,7 +27,7 @@ const MASKED: [&str; 12] = [
 ];
 
 /// Cannot be written.
-const READ_ONLY: [&str; 5] =
+pub(crate) const READ_ONLY: [&str; 5] =
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// 64 MB, as Docker has it.

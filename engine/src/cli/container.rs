@@ -60,7 +60,7 @@ pub(super) static VERBS: &[Verb] = &[
     ),
     verb!(["logs", "container logs"], logs::Args, logs::logs, "Show what a container has written"),
     verb!(
-        ["inspect", "container inspect"],
+        ["container inspect"],
         inspect::Args,
         inspect::inspect,
         "Show everything about containers"

@@ -95,6 +95,11 @@ The unit says it once after each boot; without systemd any init script can.",
   pier inspect --format '{{json .NetworkSettings.Ports}}' web",
     ),
     (
+        "container inspect",
+        "Example:
+  pier container inspect --size web",
+    ),
+    (
         "top",
         "Examples:
   pier top web

@@ -16,7 +16,7 @@ use super::state::State;
 use crate::Context;
 use crate::bundle::process::{lines, resolve_env};
 use crate::bundle::{namespaces, resources, security, units};
-use crate::error::{ENGINE, Error, Result, What};
+use crate::error::{ENGINE, Error, FAILURE, Result, What};
 use crate::format::time::Timestamp;
 use crate::fsutil::remove_tree;
 use crate::monitor::log::Settings;
@@ -44,7 +44,11 @@ pub struct Args {
 /// Whatever is wrong with the flags; nothing is left behind.
 pub fn create(context: &Context, args: &Args) -> Result<u8> {
     let asked = Asked { shape: &args.shape, image: &args.image, command: &args.command };
-    let container = make(context, &asked, true)?;
+    // What the client of Docker finds ends with 125, what its daemon finds with 1.
+    let container = make(context, &asked, true).map_err(|error| {
+        let client = error.what.starts_with("invalid argument");
+        error.code(if client { ENGINE } else { FAILURE })
+    })?;
     crate::cli::print(&format!("{}\n", container.id))?;
     Ok(0)
 }
@@ -66,7 +70,7 @@ pub struct Asked<'a> {
 /// As [`create`]; exit code 125.
 pub fn make(context: &Context, asked: &Asked<'_>, detached: bool) -> Result<Container> {
     make_inner(context, asked, detached).map_err(|error| {
-        let code = if error.code == crate::error::FAILURE { ENGINE } else { error.code };
+        let code = if error.code == FAILURE { ENGINE } else { error.code };
         error.code(code)
     })
 }
@@ -103,6 +107,8 @@ fn record(context: &Context, asked: &Asked<'_>, detached: bool) -> Result<Record
     }
     labels.append(&mut basics.label);
     basics.label = labels;
+    volume::asked::absolute(&mut flags.volumes).what(|| "there is no current directory".into())?;
+    let basics = &flags.basics;
     let attached_input = !detached && wants_input(basics);
     let mut record = Record {
         id: names::new_id()?,
@@ -201,6 +207,7 @@ fn check(record: &Record) -> Result<()> {
         return Err(Error::new("Conflicting options: -a and -d"));
     }
     resources::limits(&record.flags.limits)?;
+    resources::check_cpus(&record.flags.limits, cpus())?;
     let isolation = &record.flags.isolation;
     security::Options::parse(&isolation.security_opt)?;
     crate::bundle::caps::tweak(&[], &isolation.cap_drop, false, u64::MAX)?;
@@ -209,6 +216,12 @@ fn check(record: &Record) -> Result<()> {
         units::ulimit(limit)?;
     }
     namespaces::check(record)
+}
+
+/// How many CPUs we may run on.
+pub(super) fn cpus() -> u32 {
+    let own = rustix::thread::sched_getaffinity(None);
+    own.map_or(u32::MAX, |set| set.count())
 }
 
 /// Makes directory, name and first state.

@@ -5,6 +5,7 @@
 //! own (a program that holds the user's terminal could type into it).
 
 mod relay;
+pub(super) mod session;
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -15,6 +16,7 @@ use libcontainer::plan::exec::{ExecPlan, Request};
 use libcontainer::spec::Spec;
 use serde_json::Value;
 
+use self::session::Session;
 use super::Container;
 use super::record::Record;
 use super::state::Status;
@@ -175,7 +177,11 @@ fn linked(context: &Context, args: &Args, id: &str, process: &Value) -> Result<u
     streams.terminal = joined.console.take();
     joined.start(&plan).map_err(of_runtime)?;
     joined.release();
-    let Some(signals) = signals else { return Ok(0) };
+    let session = Session::begin(&context.paths.live(id), joined.pid());
+    let Some(signals) = signals else {
+        session.into_iter().for_each(Session::leave);
+        return Ok(0);
+    };
     let manner = relay::Manner { input: args.interactive, keys: args.detach_keys.clone() };
     relay::stay(streams, joined.pid(), &manner, &signals)
 }
@@ -200,7 +206,13 @@ fn foreign(
     if !args.interactive {
         command.stdin(std::process::Stdio::null());
     }
-    let status = command.arg(&record.id).status();
+    let child = command.arg(&record.id).spawn();
+    let status = child.and_then(|mut child| {
+        // The other runtime stays with the program, and ends with it.
+        let pid = i32::try_from(child.id()).unwrap_or(0);
+        let _session = if args.detach { None } else { Session::begin(&live, pid) };
+        child.wait()
+    });
     let _ = fs::remove_file(&file);
     use std::os::unix::process::ExitStatusExt;
     let status = status.what(what)?;

@@ -36,8 +36,9 @@ pub struct Shape {
     /// Network; the record has what it comes to, see [`crate::net::flags::Asked`].
     pub net: NetFlags,
     #[command(flatten)]
-    #[serde(skip)]
-    /// Volumes and mounts; the record has what they come to, see [`crate::volume::Mount`].
+    #[serde(flatten)]
+    /// Volumes and mounts, as `inspect` repeats them; what they come to is in
+    /// [`crate::volume::Mount`].
     pub volumes: MountFlags,
 }
 

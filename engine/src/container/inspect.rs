@@ -1,16 +1,17 @@
 //! `inspect`: everything about a container, in the shape of Docker's API.
 
+mod host;
+
 use serde_json::{Map, Value, json};
 
+use super::Container;
 use super::record::Record;
 use super::state::{State, Status};
-use super::{Container, each};
 use crate::Context;
 use crate::error::Result;
-use crate::format;
 use crate::monitor::log;
-use crate::monitor::policy::Policy;
 use crate::net::flags::Mode;
+use crate::system::inspect::each;
 
 /// Docker's "never".
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -29,23 +30,31 @@ pub struct Args {
     containers: Vec<String>,
 }
 
-/// Prints containers as JSON, or by a template.
+/// Prints containers as JSON, or by a template; one that does not exist is told after the others
+/// are printed.
 ///
 /// # Errors
-/// A container that does not exist, told after the others are printed.
+/// A template that cannot be read.
 pub fn inspect(context: &Context, args: &Args) -> Result<u8> {
-    let mut found = Vec::new();
-    let code = each(&args.containers, |word| {
-        let container = Container::find(context, word)?;
-        let mut object = object(context, &container)?;
-        if args.size {
-            object["SizeRw"] = super::ps::written(context, &container.id).into();
-        }
-        found.push(object);
-        Ok(())
-    })?;
-    crate::cli::print(&format::inspect(&found, args.format.as_deref())?)?;
-    Ok(code)
+    each(&args.containers, args.format.as_deref(), |word| find(context, word, args.size))
+}
+
+/// One container by its name or id; with `size` also how much it has written.
+///
+/// # Errors
+/// It is not there, or is damaged.
+pub fn find(context: &Context, word: &str, size: bool) -> Result<Value> {
+    let container = Container::find(context, word)?;
+    let mut object = object(context, &container)?;
+    if size {
+        let written = super::ps::written(context, &container.id);
+        let record = container.record()?;
+        let usage = |dir: &std::path::PathBuf| crate::fsutil::usage(dir).unwrap_or_default();
+        let below: u64 = record.layers.iter().chain(&record.rootfs).map(usage).sum();
+        object["SizeRw"] = written.into();
+        object["SizeRootFs"] = written.saturating_add(below).into();
+    }
+    Ok(object)
 }
 
 /// One container, in Docker's shape.
@@ -58,6 +67,10 @@ pub fn object(context: &Context, container: &Container) -> Result<Value> {
     let config: Value =
         super::read_json(&container.dir.join("bundle/config.json")).unwrap_or_default();
     let argv = record.argv();
+    let execs = match state.pid() {
+        0 => Vec::new(),
+        _ => super::exec::session::ids(&container.live),
+    };
     let file = |name: &str| container.dir.join(name).display().to_string();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Ok(json!({
@@ -78,8 +91,8 @@ pub fn object(context: &Context, container: &Container) -> Result<Value> {
         "MountLabel": text(&config["linux"]["mountLabel"]),
         "ProcessLabel": text(&config["process"]["selinuxLabel"]),
         "AppArmorProfile": text(&config["process"]["apparmorProfile"]),
-        "ExecIDs": null,
-        "HostConfig": host_config(&record)?,
+        "ExecIDs": (!execs.is_empty()).then_some(execs),
+        "HostConfig": host::config(&record)?,
         "GraphDriver": graph_driver(container, &record),
         "Mounts": record.mounts.iter().map(crate::volume::Mount::inspect).collect::<Vec<_>>(),
         "Config": config_of(&record),
@@ -123,6 +136,11 @@ fn config_of(record: &Record) -> Value {
         Some("") => None,
         Some(own) => Some(vec![own.to_owned()]),
     };
+    // Those of the image, and the anonymous ones of `-v`.
+    let mut volumes = config.volumes.clone().unwrap_or_default();
+    let flags = record.flags.volumes.volume.iter().filter(|text| !text.contains(':'));
+    volumes.extend(flags.map(|target| (target.clone(), json!({}))));
+    let volumes = Some(volumes).filter(|volumes| !volumes.is_empty());
     let exposed: Map<String, Value> =
         record.net.expose.iter().map(|port| (port.to_string(), json!({}))).collect();
     json!({
@@ -139,7 +157,7 @@ fn config_of(record: &Record) -> Value {
         "Env": env,
         "Cmd": cmd,
         "Image": record.image,
-        "Volumes": config.volumes,
+        "Volumes": volumes,
         "WorkingDir": basics.workdir.clone().or_else(|| config.working_dir.clone()).unwrap_or_default(),
         "Entrypoint": entrypoint,
         "OnBuild": null,
@@ -149,70 +167,7 @@ fn config_of(record: &Record) -> Value {
     })
 }
 
-/// Sizes and numbers of the flags as the runtime got them.
-fn host_config(record: &Record) -> Result<Value> {
-    let (basics, isolation) = (&record.flags.basics, &record.flags.isolation);
-    let limits = Value::Object(crate::bundle::resources::limits(&record.flags.limits)?);
-    let number = |section: &str, member: &str| limits[section][member].as_i64().unwrap_or(0);
-    let (policy, most) = Policy::parse(&basics.restart)?.words();
-    let cpus = record.flags.limits.cpus.as_deref().map(crate::bundle::units::nano_cpus);
-    let options: Map<String, Value> = basics
-        .log_opt
-        .iter()
-        .filter_map(|text| text.split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.into()))
-        .collect();
-    let size = crate::bundle::tree::shm_size(record)?;
-    let word = |text: &Option<String>| text.clone().unwrap_or_default();
-    let mut out = json!({
-        "ContainerIDFile": basics.cidfile.clone().unwrap_or_default(),
-        "LogConfig": { "Type": basics.log_driver, "Config": options },
-        "NetworkMode": network_mode(record),
-        "PortBindings": port_bindings(record),
-        "RestartPolicy": { "Name": policy, "MaximumRetryCount": most },
-        "AutoRemove": basics.rm,
-        "CapAdd": isolation.cap_add,
-        "CapDrop": isolation.cap_drop,
-        "CgroupnsMode": word(&isolation.cgroupns),
-        "Dns": record.net.dns,
-        "DnsOptions": record.net.dns_option,
-        "DnsSearch": record.net.dns_search,
-        "GroupAdd": isolation.group_add,
-        "IpcMode": isolation.ipc.clone().unwrap_or_else(|| "private".into()),
-        "OomScoreAdj": isolation.oom_score_adj.unwrap_or(0),
-        "PidMode": word(&isolation.pid),
-        "Privileged": isolation.privileged,
-        "PublishAllPorts": record.net.publish_all,
-        "ReadonlyRootfs": isolation.read_only,
-        "SecurityOpt": isolation.security_opt,
-        "UTSMode": word(&isolation.uts),
-        "UsernsMode": word(&isolation.userns),
-        "ShmSize": size,
-        "Runtime": basics.runtime.clone().unwrap_or_else(|| "corten".into()),
-        "Init": basics.init,
-    });
-    let numbers = [
-        ("CpuShares", number("cpu", "shares")),
-        ("Memory", number("memory", "limit")),
-        ("NanoCpus", cpus.transpose()?.unwrap_or(0)),
-        ("BlkioWeight", number("blockIO", "weight")),
-        ("CpuPeriod", record.flags.limits.cpu_period.map_or(0, u64::cast_signed)),
-        ("CpuQuota", record.flags.limits.cpu_quota.unwrap_or(0)),
-        ("MemoryReservation", number("memory", "reservation")),
-        ("MemorySwap", number("memory", "swap")),
-        ("PidsLimit", number("pids", "limit")),
-    ];
-    for (name, value) in numbers {
-        out[name] = value.into();
-    }
-    out["CpusetCpus"] = word(&record.flags.limits.cpuset_cpus).into();
-    out["CpusetMems"] = word(&record.flags.limits.cpuset_mems).into();
-    out["CgroupParent"] = word(&isolation.cgroup_parent).into();
-    out["OomKillDisable"] = isolation.oom_kill_disable.into();
-    Ok(out)
-}
-
-fn network_mode(record: &Record) -> String {
+pub(super) fn network_mode(record: &Record) -> String {
     match &record.net.mode {
         Mode::Bridge => "bridge".into(),
         Mode::None => "none".into(),

@@ -12,6 +12,7 @@ use crate::Context;
 use crate::error::{Error, Result};
 use crate::format::time::Timestamp;
 use crate::format::{Listing, Value, duration};
+use crate::volume::Kind;
 
 /// `ps`.
 #[derive(clap::Args, Debug, Default)]
@@ -56,6 +57,9 @@ const LISTING: Listing<'_> = Listing {
         ("Names", "NAMES"),
         ("Labels", "LABELS"),
         ("Size", "SIZE"),
+        ("Mounts", "MOUNTS"),
+        ("LocalVolumes", "LOCAL VOLUMES"),
+        ("Networks", "NETWORKS"),
     ],
     default: "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
 };
@@ -151,6 +155,7 @@ fn row(context: &Context, state: &State, args: &Args, now: Timestamp) -> Value {
         true => size(context, state),
         false => String::new(),
     };
+    let more = more(context, state, args);
     Value::row([
         ("ID", id(state, args.no_trunc).to_owned()),
         ("Image", state.image.clone()),
@@ -163,7 +168,46 @@ fn row(context: &Context, state: &State, args: &Args, now: Timestamp) -> Value {
         ("Names", state.name.clone()),
         ("Labels", labels.join(",")),
         ("Size", size),
+        ("Mounts", more.mounts),
+        ("LocalVolumes", more.volumes),
+        ("Networks", more.network),
     ])
+}
+
+/// What the state does not repeat of the record.
+#[derive(Default)]
+struct More {
+    mounts: String,
+    volumes: String,
+    network: String,
+}
+
+/// Reads the record, when the format asks for what stands there.
+fn more(context: &Context, state: &State, args: &Args) -> More {
+    let format = args.format.as_deref().unwrap_or_default();
+    let asks = ["json", ".Mounts", ".LocalVolumes", ".Networks"];
+    if !asks.iter().any(|word| format.contains(word)) {
+        return More::default();
+    }
+    // Removed meanwhile, it has nothing.
+    let Ok(record) = Container::of(context, &state.id).record() else { return More::default() };
+    let name = |mount: &crate::volume::Mount| {
+        let name = mount.name.as_ref().unwrap_or(&mount.source);
+        match name.char_indices().nth(14) {
+            Some((cut, _)) if !args.no_trunc && name.chars().count() > 15 => {
+                format!("{}…", &name[..cut])
+            }
+            _ => name.clone(),
+        }
+    };
+    let mounts = record.mounts.iter().filter(|mount| mount.kind != Kind::Tmpfs);
+    let volumes = record.mounts.iter().filter(|mount| mount.kind == Kind::Volume).count();
+    let network = super::inspect::network_mode(&record);
+    More {
+        mounts: mounts.map(name).collect::<Vec<_>>().join(","),
+        volumes: volumes.to_string(),
+        network: if network.starts_with("container:") { String::new() } else { network },
+    }
 }
 
 fn command(state: &State, whole: bool) -> String {

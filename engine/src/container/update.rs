@@ -61,6 +61,7 @@ fn change(context: &Context, container: &Container, args: &Args, limits: bool) -
         merge(&mut record.flags.limits, &args.limits)?;
         // What the flags come to together must make sense before anything is changed.
         let resources = Value::Object(resources::limits(&record.flags.limits)?);
+        resources::check_cpus(&record.flags.limits, super::create::cpus())?;
         if container.state()?.status.is_live() {
             apply(context, container, &record.flags.basics.runtime, &resources)?;
         }

@@ -17,31 +17,49 @@ pub use table::{Listing, columns};
 pub use template::Template;
 pub use value::{Map, Nil, Value};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use serde::Serialize;
 
+/// Exit code of Docker for a template that cannot be read.
+const BAD_TEMPLATE: u8 = 64;
+
 /// The objects of an `inspect` verb: a JSON array with Docker's indentation, or one line for each
-/// by a template (`json` stands for `{{json .}}`).
+/// by a template (`json` stands for `{{json .}}`), an empty one for none; and what the template
+/// asks of them that is not there.
 ///
 /// # Errors
-/// A template that cannot be read, or that asks for what is not there.
-pub fn inspect<T: Serialize>(objects: &[T], format: Option<&str>) -> Result<String> {
+/// A template that cannot be read; the exit code is Docker's.
+pub fn inspect<T: Serialize>(objects: &[T], format: Option<&str>) -> Result<(String, Vec<Error>)> {
     let Some(format) = format.filter(|format| !format.is_empty()) else {
         let mut text = pretty(&objects);
         text.push('\n');
-        return Ok(text);
+        return Ok((text, Vec::new()));
     };
-    let template = Template::parse(if format == "json" { "{{json .}}" } else { format })?;
-    let mut text = String::new();
+    let template = if format == "json" { "{{json .}}" } else { format };
+    let template = Template::parse(template).map_err(|error| error.code(BAD_TEMPLATE))?;
+    let (mut text, mut misfits) = (String::new(), Vec::new());
     for object in objects {
-        text.push_str(&template.render(&Value::of(object))?);
-        text.push('\n');
+        match template.render(&Value::of(object)) {
+            Ok(line) => {
+                text.push_str(&line);
+                text.push('\n');
+            }
+            Err(error) => misfits.push(error),
+        }
     }
     if text.is_empty() {
-        // As Docker: an answer is a line, even where nothing was found.
         text.push('\n');
     }
-    Ok(text)
+    Ok((text, misfits))
+}
+
+/// One object by a template, or as [`inspect`] prints it.
+///
+/// # Errors
+/// A template that cannot be read, or that asks for what is not there.
+pub fn one<T: Serialize>(object: &T, format: Option<&str>) -> Result<String> {
+    let (text, misfits) = inspect(std::slice::from_ref(object), format)?;
+    misfits.into_iter().next().map_or(Ok(text), Err)
 }
 
 /// JSON as Docker prints it: four spaces a level.
@@ -72,9 +90,12 @@ mod tests {
     #[test]
     fn a_template_prints_a_line_for_each_object() {
         let objects = [json!({"Id": "a"}), json!({"Id": "b"})];
-        assert_eq!(inspect(&objects, Some("{{.Id}}")).unwrap(), "a\nb\n");
-        assert_eq!(inspect(&objects, Some("json")).unwrap(), "{\"Id\":\"a\"}\n{\"Id\":\"b\"}\n");
-        assert_eq!(inspect(&[json!(1)], None).unwrap(), "[\n    1\n]\n");
-        assert!(inspect(&objects, Some("{{.Name}}")).is_err());
+        let text = |format| inspect(&objects, Some(format)).unwrap().0;
+        assert_eq!(text("{{.Id}}"), "a\nb\n");
+        assert_eq!(text("json"), "{\"Id\":\"a\"}\n{\"Id\":\"b\"}\n");
+        assert_eq!(inspect(&[json!(1)], None).unwrap().0, "[\n    1\n]\n");
+        let (text, misfits) = inspect(&objects, Some("{{.Name}}")).unwrap();
+        assert_eq!((text.as_str(), misfits.len()), ("\n", 2));
+        assert_eq!(inspect(&objects, Some("{{")).unwrap_err().code, 64);
     }
 }

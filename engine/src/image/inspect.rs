@@ -25,19 +25,12 @@ pub struct Args {
 /// Runs `image inspect`: what is known is printed, then an error for what is not.
 ///
 /// # Errors
-/// There is no such image; the template cannot be read.
+/// The template cannot be read.
 pub fn inspect(context: &Context, args: &Args) -> Result<u8> {
     let store = Store::open(&context.paths)?;
-    let mut found = Vec::new();
-    let mut unknown = None;
-    for query in &args.images {
-        match store.image_with_names(query).and_then(|image| shape(&store, &image)) {
-            Ok(shape) => found.push(shape),
-            Err(error) => unknown = unknown.or(Some(error)),
-        }
-    }
-    crate::cli::print(&crate::format::inspect(&found, args.format.as_deref())?)?;
-    unknown.map_or(Ok(0), Err)
+    crate::system::inspect::each(&args.images, args.format.as_deref(), |query| {
+        shape(&store, &store.image_with_names(query)?)
+    })
 }
 
 /// Docker's shape of an image.

@@ -139,6 +139,11 @@ impl<'a> Monitor<'a> {
         // Volumes that are mounts are shared by containers, so they are mounted on the machine;
         // what fails here fails again, and is told, in `prepare`.
         let _ = crate::volume::activate(&self.context.paths, &self.record.mounts);
+        // In the machine's own mounts: ours are cut off from here on.
+        if let Err(error) = crate::volume::shared::check(&self.record.mounts) {
+            self.fail(&error);
+            return Err(error);
+        }
         prepare::leave_mounts(&self.container.live, &self.record)?;
         let mut backoff = Backoff::default();
         loop {

@@ -9,7 +9,8 @@ use crate::Context;
 use crate::cli::print;
 use crate::error::{Error, Result};
 use crate::format::time::Timestamp;
-use crate::format::{self, Listing, Value};
+use crate::format::{Listing, Value};
+use crate::system::inspect::each;
 
 /// The networks that always exist.
 const FIXED: [(&str, &str); 3] = [("bridge", "bridge"), ("host", "host"), ("none", "null")];
@@ -138,19 +139,21 @@ pub struct InspectArgs {
 /// # Errors
 /// One that does not exist; the others are printed.
 pub fn inspect(context: &Context, args: &InspectArgs) -> Result<u8> {
+    each(&args.networks, args.format.as_deref(), |asked| find(context, asked))
+}
+
+/// One network by its name, or by the beginning of its id.
+///
+/// # Errors
+/// There is none of that name.
+pub(crate) fn find(context: &Context, asked: &str) -> Result<Json> {
     let network = Network::load(&context.paths)?;
-    let (mut objects, mut failure) = (Vec::new(), None);
-    for asked in &args.networks {
-        let matches = |name: &str| {
-            name == asked || (asked.len() >= 4 && id(&network, name).starts_with(asked.as_str()))
-        };
-        match FIXED.iter().find(|(name, _)| matches(name)) {
-            Some((name, driver)) => objects.push(object(context, &network, name, driver)?),
-            None => failure = failure.or_else(|| Some(flags::unknown(asked))),
-        }
+    let matches =
+        |name: &str| name == asked || (asked.len() >= 4 && id(&network, name).starts_with(asked));
+    match FIXED.iter().find(|(name, _)| matches(name)) {
+        Some((name, driver)) => object(context, &network, name, driver),
+        None => Err(flags::unknown(asked)),
     }
-    print(&format::inspect(&objects, args.format.as_deref())?)?;
-    failure.map_or(Ok(0), Err)
 }
 
 fn object(context: &Context, network: &Network, name: &str, driver: &str) -> Result<Json> {

@@ -32,7 +32,7 @@ pub struct InfoArgs {
 pub fn info(context: &Context, args: &InfoArgs) -> Result<u8> {
     let facts = facts(context)?;
     if args.format.is_some() {
-        return print(&format::inspect(&[facts], args.format.as_deref())?).map(|()| 0);
+        return print(&format::one(&facts, args.format.as_deref())?).map(|()| 0);
     }
     print(&text(&facts))?;
     Ok(0)

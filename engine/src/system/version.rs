@@ -51,7 +51,7 @@ pub fn version(_: &Context, args: &VersionArgs) -> Result<u8> {
             "KernelVersion": kernel,
         });
         let whole = json!({ "Client": part, "Server": part });
-        return print(&format::inspect(&[whole], args.format.as_deref())?).map(|()| 0);
+        return print(&format::one(&whole, args.format.as_deref())?).map(|()| 0);
     }
     print(&format!(
         "pier (no daemon: client and server are this program)\n \

@@ -11,10 +11,11 @@ use crate::Context;
 use crate::cli::print;
 use crate::error::{Error, FAILURE, Result};
 use crate::format::time::Timestamp;
-use crate::format::{self, Listing, Value, size};
+use crate::format::{Listing, Value, size};
 use crate::fsutil;
 use crate::net::state::random_id;
 use crate::system::confirm;
+use crate::system::inspect::each;
 
 /// Flags of `volume create`.
 #[derive(Args, Debug)]
@@ -175,16 +176,7 @@ pub struct InspectArgs {
 /// One that does not exist; the others are printed.
 pub fn inspect(context: &Context, args: &InspectArgs) -> Result<u8> {
     let volumes = Volumes::of(&context.paths);
-    let found: Vec<_> = args.volumes.iter().map(|name| volumes.get(name)).collect();
-    let (mut objects, mut failure) = (Vec::new(), None);
-    for one in found {
-        match one {
-            Ok(volume) => objects.push(object(&volumes, &volume)),
-            Err(error) => failure = failure.or(Some(error)),
-        }
-    }
-    print(&format::inspect(&objects, args.format.as_deref())?)?;
-    failure.map_or(Ok(0), Err)
+    each(&args.volumes, args.format.as_deref(), |name| Ok(object(&volumes, &volumes.get(name)?)))
 }
 
 /// Docker's shape of a volume.

@@ -14,4 +14,5 @@ mod copy;
 mod life;
 mod limits;
 mod pier;
+mod shown;
 mod streams;

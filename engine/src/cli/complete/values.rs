@@ -105,11 +105,22 @@ pub(super) fn of(paths: &Paths, verb: &Verb, arg: &Arg, typed: &str) -> Offer {
         "CONTAINER" => containers(paths, wanted(verb), ""),
         "IMAGE" | "NAME[:TAG]" | "NAME[:TAG|@DIGEST]" => images(paths),
         "VOLUME" => volumes(paths),
+        "OBJECT" => {
+            let mut all = containers(paths, |_| true, "");
+            all.words.extend(images(paths).words);
+            all.words.extend(volumes(paths).words);
+            all
+        }
         "NETWORK" => Offer::of([("bridge", ""), ("host", ""), ("none", "")]),
         "DIR" => Offer::more(More::Directories),
         // A volume's name, or a directory.
         "MOUNT" if !typed.contains('/') => Offer { more: More::Directories, ..volumes(paths) },
-        "FILE" | "FILE|-" | "PATH" | "MOUNT" | "COMMAND" => Offer::more(More::Files),
+        "SRC" | "DEST" if !typed.contains(['/', '.']) => {
+            Offer { more: More::Files, ..containers(paths, |_| true, "") }
+        }
+        "SRC" | "DEST" | "FILE" | "FILE|-" | "PATH" | "MOUNT" | "COMMAND" => {
+            Offer::more(More::Files)
+        }
         _ => Offer::default(),
     }
 }
