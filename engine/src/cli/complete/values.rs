@@ -115,12 +115,7 @@ pub(super) fn of(paths: &Paths, verb: &Verb, arg: &Arg, typed: &str) -> Offer {
         "DIR" => Offer::more(More::Directories),
         // A volume's name, or a directory.
         "MOUNT" if !typed.contains('/') => Offer { more: More::Directories, ..volumes(paths) },
-        "SRC" | "DEST" if !typed.contains(['/', '.']) => {
-            Offer { more: More::Files, ..containers(paths, |_| true, "") }
-        }
-        "SRC" | "DEST" | "FILE" | "FILE|-" | "PATH" | "MOUNT" | "COMMAND" => {
-            Offer::more(More::Files)
-        }
+        "FILE" | "FILE|-" | "PATH" | "MOUNT" | "COMMAND" => Offer::more(More::Files),
         _ => Offer::default(),
     }
 }

@@ -20,7 +20,7 @@ impl Session {
         fs::create_dir_all(&dir).ok()?;
         sweep(&dir);
         let path = dir.join(names::new_id().ok()?);
-        write_json(&path, &ProcessId::of(pid).ok()?).ok()?;
+        write_json(&path, &ProcessId::of(pid).ok()?, false).ok()?;
         Some(Self(Some(path)))
     }
 
