@@ -257,6 +257,15 @@ pub fn ia32() -> Answer {
     unless("no 32-bit programs of x86", here)
 }
 
+/// Programs of ours may have real-time priority: our own cpu cgroup has a budget for them.
+///
+/// # Errors
+/// The reason why not.
+pub fn real_time() -> Answer {
+    let run = std::process::Command::new("chrt").args(["-f", "1", "true"]).output();
+    unless("no real-time priority here", run.is_ok_and(|output| output.status.success()))
+}
+
 /// A `ps` of procps that can tell when processes began: on user-mode Linux it cannot.
 ///
 /// # Errors

@@ -336,7 +336,7 @@ fn unified_is_refused_on_v1() {
 /// refusal names the file and tells both ways out.
 #[test]
 fn a_runtime_with_real_time_priority_is_told_why() {
-    need!(root, cgroup_v1, v1_file(("cpu", "cpu.rt_runtime_us")));
+    need!(root, cgroup_v1, v1_file(("cpu", "cpu.rt_runtime_us")), real_time);
     let bundle = Bundle::new().under(&["chrt", "-f", "1"]);
     bundle.write();
     let output = bundle.runtime().call(&bundle.words("create"));
