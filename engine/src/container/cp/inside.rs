@@ -15,6 +15,7 @@ use libcontainer::sys::mount::{
     AT_EMPTY_PATH, AT_RECURSIVE, MountAttr, mount_setattr, move_mount_fd,
 };
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, OpenTreeFlags, UnmountFlags, mount_change, mount_remount,
     open_tree, unmount,
@@ -92,9 +93,10 @@ fn live(state: &State) -> io::Result<Option<Root>> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = openat(CWD, path, flags, Mode::empty());
     // The number may have been somebody else's by then: only what is still there was ours.
-    match init.open()? {
-        Some(_) => Ok(Some(Root::of(root?))),
-        None => Ok(None),
+    match (init.open()?, root) {
+        // It is about to end: it has no root any more, and has not been told as ended yet.
+        (None, _) | (_, Err(Errno::NOENT | Errno::SRCH)) => Ok(None),
+        (Some(_), root) => Ok(Some(Root::of(root?))),
     }
 }
 
