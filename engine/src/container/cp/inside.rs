@@ -189,7 +189,7 @@ fn bind(root: &Root, from: &Path, to: &str, read_only: bool) -> io::Result<()> {
 /// Makes a directory or an empty file to mount on, and what is missing above it.
 fn make(root: &Root, path: &[u8], directory: bool) -> io::Result<OwnedFd> {
     let above = match root.directory(parent(path)) {
-        Err(rustix::io::Errno::NOENT) => make(root, parent(path), true)?,
+        Err(Errno::NOENT) => make(root, parent(path), true)?,
         other => other?,
     };
     if directory {
