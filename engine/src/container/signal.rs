@@ -1,8 +1,10 @@
 //! `stop`, `kill` and `restart`.
 
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use libcontainer::sys::clone::pidfd_send_signal;
+use libcontainer::sys::fd::{PollFd, poll};
 use libcontainer::verbs::{self, parse_signal};
 
 use super::state::{State, Status};
@@ -88,18 +90,18 @@ pub fn end(
     let patience = patience.or(record.flags.basics.stop_timeout).unwrap_or(PATIENCE);
     let Some(connection) = announce(container)? else { return Ok(()) };
     if state.status == Status::Restarting {
-        return gone(container, &connection, None);
+        return gone((container, &state), &connection, None);
     }
     if state.status == Status::Paused {
         verbs::resume(&Container::store(context), &container.id)?;
     }
     send(&state, number)?;
     let limit = u64::try_from(patience).ok().map(Duration::from_secs);
-    if gone(container, &connection, limit).is_ok() {
+    if gone((container, &state), &connection, limit).is_ok() {
         return Ok(());
     }
     send(&state, libc::SIGKILL)?;
-    gone(container, &connection, Some(DEATH))
+    gone((container, &state), &connection, Some(DEATH))
 }
 
 /// Tells the monitor that the end is wanted; `None` when it has gone meanwhile.
@@ -119,10 +121,12 @@ fn announce(container: &Container) -> Result<Option<Connection>> {
     }
 }
 
-/// Waits until the monitor says that the container has ended.
-fn gone(container: &Container, connection: &Connection, limit: Option<Duration>) -> Result<()> {
-    use libcontainer::sys::fd::{PollFd, poll};
-    use std::os::fd::AsFd;
+/// Waits until the monitor says that the container has ended, whose state was `state`.
+fn gone(
+    (container, state): (&Container, &State),
+    connection: &Connection,
+    limit: Option<Duration>,
+) -> Result<()> {
     let until = limit.map(|limit| Instant::now() + limit);
     loop {
         let left = until.map_or(-1, |until| {
@@ -134,10 +138,27 @@ fn gone(container: &Container, connection: &Connection, limit: Option<Duration>)
             return Err(Error::new(format!("container {} does not end", container.id)));
         }
         match connection.hear()? {
-            Some(Down::Ended(_) | Down::Failed(_)) | None => return Ok(()),
+            Some(Down::Ended(_) | Down::Failed(_)) | None => return last_word(container, state),
             Some(_) => {}
         }
     }
+}
+
+/// On a full disk the monitor cannot write that the container has ended. Then its own end says so,
+/// which comes a little later.
+fn last_word(container: &Container, before: &State) -> Result<()> {
+    // With --rm it may be gone by now.
+    let Ok(now) = container.recorded_state() else { return Ok(()) };
+    let Some(monitor) = now.monitor.filter(|_| now.status.is_live() && now.init == before.init)
+    else {
+        return Ok(());
+    };
+    let what = || "cannot wait for a monitor".into();
+    if let Some(pidfd) = monitor.open().what(what)? {
+        let mut fds = [PollFd::new(pidfd.as_fd(), libc::POLLIN)];
+        poll(&mut fds, i32::try_from(DEATH.as_millis()).unwrap_or(i32::MAX)).what(what)?;
+    }
+    Ok(())
 }
 
 /// A signal for the first process; that it has ended is as good.
@@ -194,7 +215,9 @@ pub fn strike(context: &Context, container: &Container, number: i32) -> Result<(
     }
     send(&state, number)?;
     match connection {
-        Some(connection) if number == libc::SIGKILL => gone(container, &connection, Some(DEATH)),
+        Some(connection) if number == libc::SIGKILL => {
+            gone((container, &state), &connection, Some(DEATH))
+        }
         _ => Ok(()),
     }
 }
