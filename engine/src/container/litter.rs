@@ -11,6 +11,7 @@ use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use super::record::Record;
+use super::state::Status;
 use super::{Container, names, rename, rm};
 use crate::Context;
 use crate::error::{Result, What};
@@ -170,7 +171,9 @@ fn has_monitor(container: &Container) -> bool {
 pub fn bury_locked(context: &Context, container: &Container) -> bool {
     let Ok(mut state) = container.recorded_state() else { return false };
     let lost = state.status.is_live();
-    if has_monitor(container) || !(lost || container.live.exists()) {
+    // A monitor with --rm may have been killed between its last word and the removal.
+    let goes = state.rm && (lost || state.status == Status::Exited);
+    if has_monitor(container) || !(lost || goes || container.live.exists()) {
         return false;
     }
     let record = container.record().ok();
@@ -178,7 +181,7 @@ pub fn bury_locked(context: &Context, container: &Container) -> bool {
     // What it claimed before it had a record of its network, what it was writing.
     let _ = net::sweep(&context.paths);
     let _ = fsutil::sweep_temporaries(&container.dir);
-    if lost && state.rm {
+    if goes {
         if rm::forget(context, container, true).is_ok() {
             rm::clear(context, container, true);
         }

@@ -106,7 +106,10 @@ fn all(context: &Context) -> Result<Vec<State>> {
     let live: HashSet<OsString> = crate::fsutil::names(&context.paths.run)?.into_iter().collect();
     let mut buffer = Vec::with_capacity(8192);
     for id in ids {
-        let quiet = |state: &State| !state.status.is_live() && !live.contains(OsStr::new(&id));
+        let quiet = |state: &State| {
+            let goes = state.rm && state.status == Status::Exited;
+            !state.status.is_live() && !goes && !live.contains(OsStr::new(&id))
+        };
         // What does not run needs no second look.
         match read_state(&dir, &id, &mut buffer).filter(quiet) {
             Some(state) => states.push(state),

@@ -109,6 +109,17 @@ fn run_rm_killed_anywhere_leaves_nothing() {
     );
 }
 
+/// Between "it has ended" and the removal.
+#[test]
+fn one_of_rm_whose_monitor_was_killed_at_its_last_word_goes() {
+    let Some(host) = Host::new() else { return };
+    let id = host.good("create --rm --network none -v /anonymous app true");
+    let file = host.name(&format!("root/containers/{id}/state.json"));
+    host.sh(&format!("sed -i 's/\"status\": *\"created\"/\"status\":\"exited\"/' {file}"));
+    assert_eq!(host.good("ps -aq"), "");
+    assert_eq!(host.good("volume ls -q"), "");
+}
+
 #[test]
 fn rm_killed_anywhere_removes_or_leaves_a_container() {
     let Some(host) = Host::new() else { return };
