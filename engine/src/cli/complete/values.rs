@@ -3,6 +3,7 @@
 use clap::Arg;
 
 use super::{More, Offer};
+use crate::bundle::caps;
 use crate::cli::Verb;
 use crate::container::state::Status;
 use crate::container::{Container, names};
@@ -13,55 +14,9 @@ use crate::{Context, Paths};
 /// Verbs that want a container that runs.
 const OF_RUNNING: [&str; 7] = ["attach", "exec", "kill", "pause", "stop", "top", "unpause"];
 const SIGNALS: &[&str] = &["HUP", "INT", "KILL", "QUIT", "TERM", "USR1", "USR2", "WINCH"];
-const CAPABILITIES: &[&str] = &[
-    "ALL",
-    "AUDIT_CONTROL",
-    "AUDIT_READ",
-    "AUDIT_WRITE",
-    "BLOCK_SUSPEND",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "KILL",
-    "LEASE",
-    "LINUX_IMMUTABLE",
-    "MAC_ADMIN",
-    "MAC_OVERRIDE",
-    "MKNOD",
-    "NET_ADMIN",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_RAW",
-    "PERFMON",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYSLOG",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_CHROOT",
-    "SYS_MODULE",
-    "SYS_NICE",
-    "SYS_PACCT",
-    "SYS_PTRACE",
-    "SYS_RAWIO",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "WAKE_ALARM",
-];
 /// Flags whose values are known words.
 const KNOWN: &[(&str, &[&str])] = &[
     ("attach", &["stdin", "stdout", "stderr"]),
-    ("cap-add", CAPABILITIES),
-    ("cap-drop", CAPABILITIES),
     ("cgroupns", &["host", "private"]),
     ("ipc", &["container:", "host", "none", "private", "shareable"]),
     ("log-driver", &["json-file", "none"]),
@@ -86,6 +41,12 @@ pub(super) fn of(paths: &Paths, verb: &Verb, arg: &Arg, typed: &str) -> Offer {
             value.get_help().map(ToString::to_string).unwrap_or_default()
         };
         return Offer::of(possible.iter().map(|value| (value.get_name().to_owned(), about(value))));
+    }
+    if let Some("cap-add" | "cap-drop") = arg.get_long() {
+        let names = caps::ALL.iter().filter_map(|name| name.strip_prefix("CAP_"));
+        let mut offer = Offer::of(names.chain(["ALL"]).map(|name| (name, "")));
+        offer.words.sort();
+        return offer;
     }
     let known = arg.get_long().and_then(|long| KNOWN.iter().find(|(flag, _)| *flag == long));
     if let Some((_, words)) = known {
